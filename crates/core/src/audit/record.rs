@@ -1,0 +1,178 @@
+//! One audit record, as JSON. Written once as bytes, hashed as those bytes, never re-encoded.
+
+use serde::Serialize;
+
+use crate::ports::LogIndex;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum RecordKind {
+    /// A request was authorised and is about to be sent: the intent.
+    #[serde(rename = "request.admitted")]
+    RequestAdmitted,
+    /// A request was refused (in `observe` mode: would have been).
+    #[serde(rename = "request.denied")]
+    RequestDenied,
+    /// A request ended: the outcome of an intent.
+    #[serde(rename = "request.completed")]
+    RequestCompleted,
+    /// Requests without a valid token, counted over an interval.
+    #[serde(rename = "authentication.failed")]
+    AuthenticationFailed,
+    /// The log was opened for writing, with what was found.
+    #[serde(rename = "log.opened")]
+    LogOpened,
+    /// A new snapshot of the resources was published.
+    #[serde(rename = "snapshot.published")]
+    SnapshotPublished,
+}
+
+/// Who acted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Actor<'a> {
+    /// `user`, `serviceAccount`, `system` or `anonymous`.
+    pub kind: &'a str,
+    /// The token's issuer; empty for `system` and `anonymous`.
+    pub issuer: &'a str,
+    /// The subject.
+    pub subject: &'a str,
+    /// The person an agent acts for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<&'a str>,
+    /// The groups that counted.
+    pub groups: &'a [std::sync::Arc<str>],
+}
+
+/// Where it came from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source<'a> {
+    /// The peer's address, without port.
+    pub ip: &'a str,
+    /// The `User-Agent` header, cut at 256 bytes.
+    pub user_agent: &'a str,
+}
+
+/// What it was done to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Object<'a> {
+    /// A resource kind, for requests `McpServer`.
+    pub kind: &'a str,
+    /// Its namespace.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// The request, without its arguments.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRecord<'a> {
+    /// Our own id of the request, equal in intent and outcome.
+    pub id: &'a str,
+    /// A digest of the session handle, equal for all requests of a session; never the handle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<&'a str>,
+    /// The JSON-RPC method.
+    pub method: &'a str,
+    /// The tool, for `tools/call`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<&'a str>,
+    /// The resource's URI, for methods on resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<&'a str>,
+    /// The prompt, for methods on prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<&'a str>,
+    /// The protocol revision.
+    pub revision: &'a str,
+    /// `hmac-sha256:` and the hexadecimal HMAC, under the installation's key, of `params.arguments` as sent to the
+    /// server (compact JSON). A keyed digest, since short arguments could be guessed from a plain one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_digest: Option<&'a str>,
+}
+
+/// The decision, as made.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord<'a> {
+    /// `allow` or `deny`: what the roles say, whatever the mode.
+    pub effect: &'a str,
+    /// The rule that decided, `role/rules[index]`, or why there is none: `no grant`, `unknown server`.
+    pub rule: &'a str,
+    /// The snapshot that decided.
+    pub snapshot_revision: &'a str,
+    /// `enforce` or `observe`.
+    pub mode: &'a str,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeRecord<'a> {
+    /// `ok`, `error`, `cancelled` or `unknown`.
+    pub status: &'a str,
+    /// What went wrong, without data of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'a str>,
+    /// From the intent to the end of the response, in milliseconds with three decimals.
+    pub duration_ms: f64,
+    /// Bytes of the response body.
+    pub bytes: u64,
+}
+
+/// One record. Absent parts are left out.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record<'a> {
+    /// A UUID version 7 (RFC 9562), unique.
+    pub id: &'a str,
+    /// RFC 3339, UTC, microseconds.
+    pub time: &'a str,
+    /// What happened.
+    pub kind: RecordKind,
+    /// The intent that this closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<LogIndex>,
+    /// Who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor<'a>>,
+    /// From where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source<'a>>,
+    /// On what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object<'a>>,
+    /// What was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRecord<'a>>,
+    /// What was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionRecord<'a>>,
+    /// The object before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<&'a serde_json::Value>,
+    /// The object after; for aggregated events, their counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<&'a serde_json::Value>,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeRecord<'a>>,
+    /// The W3C trace id, where the request carried one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<&'a str>,
+}
+
+impl Record<'_> {
+    /// The record as the one line of JSON that is stored and hashed, without line feed.
+    ///
+    /// # Errors
+    /// Only where a number can't be written as JSON; the caller refuses the request.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = Vec::with_capacity(768);
+        serde_json::to_writer(&mut line, self)?;
+        Ok(line)
+    }
+}

@@ -1,0 +1,1 @@
+//! Roles compiled to a snapshot, and the one evaluator over it.

@@ -1,0 +1,72 @@
+//! What the core needs of the outside, as traits. Each has at least two implementations: a real one and one that a
+//! test can make fail.
+
+use std::{future::Future, pin::Pin};
+
+use crate::ids::ServerId;
+
+/// A future that the log returns. Boxed, so that the log can be chosen at run time.
+pub type Durable = Pin<Box<dyn Future<Output = Result<LogIndex, AppendError>> + Send>>;
+
+/// A record's place in its writer's log, dense from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct LogIndex(pub u64);
+
+/// What a record is to the pairing of intents and outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// Stands alone: a denial, a note.
+    Event,
+    /// Will have an outcome, or be closed as `unknown` at restart.
+    Intent,
+    /// Closes this intent.
+    Outcome(LogIndex),
+}
+
+/// Why the log did not take a record. The request that it belongs to must not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The queue to the writer is full; try again shortly.
+    #[error("the audit log is busy")]
+    Full,
+    /// The last write or sync failed; the reason is the operating system's. It is tried again with the next record.
+    #[error("the audit log can't be written: {reason}")]
+    Unwritable {
+        /// What the operating system said.
+        reason: std::sync::Arc<str>,
+    },
+    /// The log is shutting down.
+    #[error("the audit log is closed")]
+    Closed,
+    /// The record is larger than the log takes.
+    #[error("the record has {size} bytes, more than the {limit} that the log takes")]
+    TooLarge {
+        /// Bytes of the record.
+        size: usize,
+        /// The log's limit.
+        limit: usize,
+    },
+}
+
+/// The append-only record. `line` is one JSON object without line feed (see [`crate::audit::Record::encode`]).
+pub trait AuditLog: Send + Sync + 'static {
+    /// Appends and resolves when the record is durable. Dropping the future does not take the record back.
+    fn append(&self, pairing: Pairing, line: Vec<u8>) -> Durable;
+
+    /// Appends without waiting. Outcomes and aggregated events go this way; the log keeps an outcome that it could
+    /// not write and writes it when it can again, within its memory bound.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] or [`AppendError::Closed`]: the record was not taken.
+    fn append_later(&self, pairing: Pairing, line: Vec<u8>) -> Result<(), AppendError>;
+
+    /// Whether the last attempt to write failed, and why. For readiness and early refusal.
+    fn health(&self) -> Result<(), AppendError>;
+}
+
+/// What is known of the processes or machines behind a server.
+pub trait ServerHealth: Send + Sync + 'static {
+    /// Why the server can't be reached now, in a sentence for people; none if nothing is known against it.
+    fn unavailable(&self, server: &ServerId) -> Option<String>;
+}

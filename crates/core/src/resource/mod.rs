@@ -1,0 +1,1 @@
+//! The resources that people write, as text and as checked values.
