@@ -89,7 +89,9 @@ impl Decision {
         match (&self.verdict, self.mode) {
             (Verdict::Allow(rule), _) => Effect::Proceed { rule: Some(rule), would_deny: None },
             (Verdict::Deny(Denial::UnknownServer), _) => Effect::Refuse(&Denial::UnknownServer),
-            (Verdict::Deny(denial), Mode::Observe) => Effect::Proceed { rule: None, would_deny: Some(denial) },
+            (Verdict::Deny(denial), Mode::Observe) => {
+                Effect::Proceed { rule: None, would_deny: Some(denial) }
+            }
             (Verdict::Deny(denial), Mode::Enforce) => Effect::Refuse(denial),
         }
     }

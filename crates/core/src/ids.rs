@@ -10,7 +10,9 @@ pub const MAX_LABEL: usize = 63;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a name: use 1 to 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit")]
+#[error(
+    "`{0}` is not a name: use 1 to 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
+)]
 pub struct InvalidLabel(pub String);
 
 fn is_label(text: &str) -> bool {

@@ -7,6 +7,7 @@ pub mod action;
 pub mod audit;
 pub mod decision;
 pub mod ids;
+pub mod pattern;
 pub mod policy;
 pub mod ports;
 pub mod principal;
