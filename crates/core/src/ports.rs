@@ -70,3 +70,22 @@ pub trait ServerHealth: Send + Sync + 'static {
     /// Why the server can't be reached now, in a sentence for people; none if nothing is known against it.
     fn unavailable(&self, server: &ServerId) -> Option<String>;
 }
+
+/// The keys of an issuer as they were last fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKeys {
+    /// When they were fetched.
+    pub fetched_at: jiff::Timestamp,
+    /// The JWK set as it was received. Public keys only, so not a secret.
+    pub bytes: Vec<u8>,
+}
+
+/// Keeps a copy of each issuer's key set, so that a restart during an issuer's outage does not lock everyone out.
+/// The copy is a help, not a promise: a failure is the implementation's to log.
+pub trait JwksStore: Send + Sync + 'static {
+    /// The copy kept under this name, if there is one. `source` names issuer and address in one text; it is opaque.
+    fn load(&self, source: &str) -> Option<StoredKeys>;
+
+    /// Keeps a copy in place of the last one.
+    fn save(&self, source: &str, keys: &StoredKeys);
+}
