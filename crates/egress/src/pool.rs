@@ -1,0 +1,142 @@
+//! The idle connections of one client, last in, first out, and the slots that bound how many are in use.
+//!
+//! The lock is held to push or pop and never while a connection is polled or awaited.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Semaphore, TryAcquireError};
+
+use crate::{ClientLimits, EgressError, link::Link};
+
+pub(crate) struct Pool {
+    limits: ClientLimits,
+    slots: Semaphore,
+    waiting: AtomicUsize,
+    /// None when the pool is closed.
+    idle: Mutex<Option<Vec<Idle>>>,
+}
+
+struct Idle {
+    link: Box<Link>,
+    until: Instant,
+}
+
+/// The right to have one request in progress.
+pub(crate) struct Slot {
+    pool: Arc<Pool>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pool.slots.add_permits(1);
+    }
+}
+
+impl Slot {
+    /// Gives the connection back for the next request, then the slot. Closes it if it can't be used again.
+    pub(crate) fn give_back(self, mut link: Box<Link>) {
+        if link.is_idle() {
+            self.pool.put(link);
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(limits: ClientLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            slots: Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            idle: Mutex::new(Some(Vec::new())),
+        })
+    }
+
+    /// Waits for a slot, in a queue of bounded length.
+    pub(crate) async fn slot(self: &Arc<Self>) -> Result<Slot, EgressError> {
+        match self.slots.try_acquire() {
+            Ok(permit) => permit.forget(),
+            Err(TryAcquireError::Closed) => return Err(EgressError::Closed),
+            Err(TryAcquireError::NoPermits) => {
+                let _place = self.queue()?;
+                self.slots.acquire().await.map_err(|_| EgressError::Closed)?.forget();
+            }
+        }
+        Ok(Slot { pool: Arc::clone(self) })
+    }
+
+    fn queue(&self) -> Result<Queued<'_>, EgressError> {
+        let place = Queued(&self.waiting);
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting < self.limits.max_waiting { Ok(place) } else { Err(EgressError::Busy { waiting }) }
+    }
+
+    /// The connection that was used last and is still good.
+    pub(crate) fn take(&self) -> Option<Box<Link>> {
+        let now = Instant::now();
+        loop {
+            let Idle { mut link, until } = self.lock().as_mut()?.pop()?;
+            if now < until && link.is_idle() {
+                return Some(link);
+            }
+        }
+    }
+
+    fn put(&self, link: Box<Link>) {
+        let keep = link.keep.unwrap_or(self.limits.idle_timeout);
+        if keep.is_zero() {
+            return;
+        }
+        let idle = Idle { link, until: Instant::now() + keep };
+        let mut pool = self.lock();
+        match pool.as_mut() {
+            Some(all) if all.len() < self.limits.max_idle => all.push(idle),
+            Some(_) | None => drop(pool),
+        }
+    }
+
+    /// Closes what idled too long or was closed by the other side.
+    pub(crate) fn sweep(&self) {
+        let all = self.lock().as_mut().map(std::mem::take).unwrap_or_default();
+        let now = Instant::now();
+        let kept: Vec<Idle> = all
+            .into_iter()
+            .filter_map(|mut idle| (now < idle.until && idle.link.is_idle()).then_some(idle))
+            .collect();
+        if let Some(all) = self.lock().as_mut() {
+            // What came back in the meantime was used later and stays on top.
+            let newer = std::mem::replace(all, kept);
+            all.extend(newer);
+            all.truncate(self.limits.max_idle);
+        }
+    }
+
+    /// Closes all idle connections and lets no new request begin. Requests in progress go on.
+    pub(crate) fn close(&self) {
+        self.slots.close();
+        let idle = self.lock().take();
+        drop(idle);
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.limits.idle_timeout
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Idle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue for a slot.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
