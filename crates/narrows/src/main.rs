@@ -1,1 +1,103 @@
-fn main() {}
+//! The `narrows` binary: from flags to a running system. Wiring only: what is right or wrong is decided in the crates
+//! that it wires.
+
+mod cli;
+mod commands;
+mod data_dir;
+mod demo_server;
+mod environment;
+mod failure;
+mod keys;
+mod logging;
+mod output;
+mod signals;
+mod sources;
+mod times;
+mod up;
+mod watch;
+
+use std::{future::Future, process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+
+use cli::{AuditCommand, Cli, Command, LogFormat, ServerCommand, TokenCommand};
+use data_dir::DataDir;
+use environment::Environment;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::BridgeSupervise) {
+        // First of all, while there is one thread.
+        return ExitCode::from(narrows_local::supervisor::run());
+    }
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let environment = Environment::read();
+    let root = || environment.data_dir(cli.data_dir.clone());
+    let data_dir = || DataDir::open(root()?);
+    match cli.command {
+        Command::Up(args) => {
+            logging::start(args.log_format, environment.log_filter.as_deref())?;
+            let root = if args.demo && cli.data_dir.is_none() { root()?.join("demo") } else { root()? };
+            on_many_threads(up::run(*args, root, &environment))
+        }
+        Command::Check(args) => commands::check::run(&args).map(done),
+        Command::Token(TokenCommand::Create(args)) => commands::token::create(&data_dir()?, &args).map(done),
+        Command::Explain(args) => commands::explain::run(data_dir, *args).map(done),
+        Command::Audit(command) => match command {
+            AuditCommand::Tail(args) => commands::audit::tail(&data_dir()?, &args).map(done),
+            AuditCommand::Search(args) => commands::audit::search(&data_dir()?, &args).map(done),
+            AuditCommand::Show(args) => commands::audit::show(&data_dir()?, &args).map(done),
+            AuditCommand::Verify(args) => commands::audit::verify(data_dir, &args).map(done),
+            AuditCommand::Export(args) => commands::audit::export(&data_dir()?, &args).map(done),
+        },
+        Command::Server(ServerCommand::Logs(args)) => {
+            commands::server_logs::run(&data_dir()?, &args).map(done)
+        }
+        Command::Schema => commands::schema::run().map(done),
+        Command::DemoServer(args) => on_one_thread(async {
+            demo_server::run(&args.root).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Bridge(args) => {
+            logging::start(LogFormat::Text, environment.log_filter.as_deref())?;
+            let root = root()?;
+            on_one_thread(async { commands::bridge::run(*args, root, &environment).await.map(done) })
+        }
+        Command::BridgeSupervise => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn done(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn on_many_threads(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    on(tokio::runtime::Builder::new_multi_thread(), task)
+}
+
+/// For processes of which there are many: one thread is enough, and small.
+fn on_one_thread(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    on(tokio::runtime::Builder::new_current_thread(), task)
+}
+
+fn on(
+    mut builder: tokio::runtime::Builder,
+    task: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    let runtime =
+        builder.enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(task);
+    // A read of standard input that nobody waits for any more must not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}

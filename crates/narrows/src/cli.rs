@@ -1,0 +1,332 @@
+//! The command line as it was said. What it means is worked out in the commands, which turn these into checked forms;
+//! nothing here opens a file or decides anything.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use narrows_core::ids::ServerId;
+use url::Url;
+
+/// Narrows: the one governed passage between AI agents and MCP servers.
+#[derive(Debug, Parser)]
+#[command(name = "narrows", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Where keys, state and the audit log are [default: $NARROWS_DATA_DIR, else ~/.local/share/narrows]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process, in the foreground
+    Up(Box<UpArgs>),
+    /// Check files of resources; no running Narrows is needed
+    Check(CheckArgs),
+    /// Tokens of the built-in issuer
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(TokenCommand),
+    /// Say whether somebody may do something, and by which rule
+    Explain(Box<ExplainArgs>),
+    /// The audit log
+    #[command(subcommand, arg_required_else_help = true)]
+    Audit(AuditCommand),
+    /// The servers that run here
+    #[command(subcommand, arg_required_else_help = true)]
+    Server(ServerCommand),
+    /// Print the JSON Schema of the resources
+    Schema,
+    /// A small MCP server over standard input and output, to try things on
+    DemoServer(DemoServerArgs),
+    /// Serve a stdio MCP server over Streamable HTTP
+    Bridge(Box<BridgeArgs>),
+    /// Shut a server's process in and start it; for `bridge` alone
+    #[command(hide = true)]
+    BridgeSupervise,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Table,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// A file of resources, or a directory of *.yaml, *.yml and *.json; watched for changes
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Bring up a demo server and two people, and print what to try
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) demo: bool,
+    /// Where agents connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    pub(crate) listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7702")]
+    pub(crate) admin_listen: SocketAddr,
+    /// The URL that agents use, without a path [default: made from --listen]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<Url>,
+    /// Another `Host` to answer to, besides that of the public URL
+    #[arg(long = "allow-host", value_name = "HOST[:PORT]")]
+    pub(crate) allow_hosts: Vec<String>,
+    /// Another `Origin` whose web pages may connect
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub(crate) allow_origins: Vec<String>,
+    /// The certificate chain, PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS: tokens and data can be read on the way
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(crate) insecure_plain_http: bool,
+    /// Private or loopback addresses, or plain http, that servers and issuers may be reached at
+    #[arg(long = "allow-upstream", value_name = "CIDR")]
+    pub(crate) allow_upstream: Vec<String>,
+    /// How the log on standard error is written; NARROWS_LOG sets what is logged
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A file of resources, or a directory of them
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print it alone on standard output
+    Create(TokenCreateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreateArgs {
+    /// Whose token it is; `system:serviceaccount:NAME` for a program
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: String,
+    /// A group of theirs
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
+    /// How long it is good for: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "8h")]
+    pub(crate) ttl: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Who asks; `system:serviceaccount:NAME` for a program
+    #[arg(long = "as", value_name = "SUBJECT")]
+    pub(crate) subject: String,
+    /// A group of theirs
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
+    /// The IdentityProvider that vouches for them [default: the built-in issuer]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// Which server
+    #[arg(long, value_name = "NS/NAME")]
+    pub(crate) server: ServerId,
+    /// A tool to call
+    #[arg(long, value_name = "TOOL", group = "action")]
+    pub(crate) tool: Option<String>,
+    /// A resource to read
+    #[arg(long, value_name = "URI", group = "action")]
+    pub(crate) resource: Option<String>,
+    /// A prompt to get
+    #[arg(long, value_name = "PROMPT", group = "action")]
+    pub(crate) prompt: Option<String>,
+    /// Any other method to use
+    #[arg(long, value_name = "METHOD", group = "action")]
+    pub(crate) method: Option<String>,
+    /// The call's arguments, a JSON object; without them, whether some call could be allowed
+    #[arg(long = "args", value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+    /// As of a revision's number or a time, for example 2026-11-01T08:00:00Z [default: the latest]
+    #[arg(long, value_name = "TIME|REV", conflicts_with = "files")]
+    pub(crate) at: Option<String>,
+    /// Ask these files instead of what is published
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How the answer is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the last records
+    Tail(AuditTailArgs),
+    /// Find records
+    Search(Box<AuditSearchArgs>),
+    /// Print one record whole
+    Show(AuditShowArgs),
+    /// Check that nothing was removed or altered
+    Verify(AuditVerifyArgs),
+    /// Copy the log to a directory, for a verifier or an archive
+    Export(AuditExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditTailArgs {
+    /// How many
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
+    pub(crate) lines: usize,
+    /// Go on printing as records come
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How records are printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditSearchArgs {
+    /// Only this kind, for example request.denied
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only this subject
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+    /// Only this server
+    #[arg(long, value_name = "NS/NAME")]
+    pub(crate) server: Option<ServerId>,
+    /// Only this tool
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: Option<String>,
+    /// Only this JSON-RPC method
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// Only records with this text anywhere
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Only this effect of the decision
+    #[arg(long, value_name = "allow|deny")]
+    pub(crate) effect: Option<String>,
+    /// Only this outcome
+    #[arg(long, value_name = "ok|error|cancelled|unknown")]
+    pub(crate) status: Option<String>,
+    /// Not before: a time, or how long ago (`2h`)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// At most this many, the latest first
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// How records are printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditShowArgs {
+    /// The record's id or its index in the log
+    #[arg(value_name = "ID|INDEX")]
+    pub(crate) record: String,
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    /// An exported log to check instead of this installation's
+    #[arg(long, value_name = "DIR", requires = "key")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The public key that its checkpoints are signed with: the file `key.pub` of an export
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditExportArgs {
+    /// Where to; must not exist yet
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// In which form
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    pub(crate) format: ExportFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One record a line, with the tree and its checkpoints
+    Jsonl,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Print what a server wrote to its standard error
+    Logs(ServerLogsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerLogsArgs {
+    /// Which server
+    #[arg(value_name = "NS/NAME")]
+    pub(crate) server: ServerId,
+    /// At most this many lines, the last
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 100)]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoServerArgs {
+    /// The directory to work in
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BridgeArgs {
+    /// Listen on this Unix socket
+    #[arg(long, value_name = "PATH", group = "door")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Listen on this loopback address
+    #[arg(long, value_name = "ADDR", group = "door")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A variable of the server's environment, which is otherwise empty
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// A process for each session, or one for all
+    #[arg(long, value_name = "HOW", default_value = "isolated")]
+    pub(crate) sessions: BridgeSessions,
+    /// Where the server works and its log is written [default: beneath the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// What it is called in logs
+    #[arg(long, value_name = "NAME", default_value = "bridge")]
+    pub(crate) name: String,
+    /// Read everything else from standard input; for `up` alone
+    #[arg(long, value_name = "-", hide = true, conflicts_with_all = ["door", "command"])]
+    pub(crate) spec: Option<String>,
+    /// The server's command
+    #[arg(last = true, required_unless_present = "spec", value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BridgeSessions {
+    Isolated,
+    Shared,
+}

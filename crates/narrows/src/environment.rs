@@ -1,0 +1,47 @@
+//! The only place that reads the process's environment. Everything else is told.
+
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+
+/// What of the environment counts.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    data_dir: Option<PathBuf>,
+    xdg_data_home: Option<PathBuf>,
+    home: Option<PathBuf>,
+    /// `PATH`, for servers that declare none.
+    pub(crate) path: String,
+    /// `LANG`, for servers that declare none.
+    pub(crate) lang: Option<String>,
+    /// `NARROWS_LOG`: what is logged, as a filter of `tracing`.
+    pub(crate) log_filter: Option<String>,
+}
+
+impl Environment {
+    /// Reads it, once, at start.
+    pub(crate) fn read() -> Self {
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self {
+            data_dir: path("NARROWS_DATA_DIR"),
+            xdg_data_home: path("XDG_DATA_HOME").filter(|path| path.is_absolute()),
+            home: path("HOME"),
+            path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            lang: std::env::var("LANG").ok(),
+            log_filter: std::env::var("NARROWS_LOG").ok(),
+        }
+    }
+
+    /// The data directory: as said, else from the environment, else beneath the home directory.
+    pub(crate) fn data_dir(&self, said: Option<PathBuf>) -> Result<PathBuf, Failure> {
+        let default = || {
+            let share =
+                self.xdg_data_home.clone().or_else(|| Some(self.home.as_ref()?.join(".local/share")))?;
+            Some(share.join("narrows"))
+        };
+        said.or_else(|| self.data_dir.clone()).or_else(default).ok_or_else(|| {
+            Failure::new("there is no place for the data directory: neither HOME nor XDG_DATA_HOME is set")
+                .hint("give one with `--data-dir DIR`")
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! The installation's keys: made at random at the first start, kept with mode 0600, refused if others may read them.
+//! There is no default key and no way to give a weak one.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::{
+    rand::{SecureRandom as _, SystemRandom},
+    signature::Ed25519KeyPair,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::{
+    data_dir::{DataDir, Kind, check_private, write_private},
+    failure::Failure,
+};
+
+/// An Ed25519 private key as PKCS#8 PEM. Neither printed nor logged.
+pub(crate) struct PrivatePem(String);
+
+impl PrivatePem {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// 32 random bytes. Neither printed nor logged.
+pub(crate) struct SymmetricKey([u8; 32]);
+
+impl SymmetricKey {
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+/// All keys of an installation.
+pub(crate) struct Keys {
+    /// Signs the built-in issuer's tokens.
+    pub(crate) token_signing: PrivatePem,
+    /// Signs the log's checkpoints.
+    pub(crate) log_signing: PrivatePem,
+    /// Seals session handles and cursors.
+    pub(crate) handles: SymmetricKey,
+    /// Keys the digests of arguments in the log.
+    pub(crate) digest: SymmetricKey,
+}
+
+impl Keys {
+    /// Reads the keys, and makes those that are missing.
+    pub(crate) fn load_or_create(data_dir: &DataDir) -> Result<Self, Failure> {
+        let at = |name: &str| data_dir.keys().join(name);
+        for name in [TOKEN_SIGNING, LOG_SIGNING] {
+            if !at(name).exists() {
+                write_private(&at(name), new_pem()?.as_bytes())?;
+            }
+        }
+        for name in [HANDLES, DIGEST] {
+            if !at(name).exists() {
+                write_private(&at(name), &random::<32>()?)?;
+            }
+        }
+        Ok(Self {
+            token_signing: pem(&at(TOKEN_SIGNING))?,
+            log_signing: pem(&at(LOG_SIGNING))?,
+            handles: symmetric(&at(HANDLES))?,
+            digest: symmetric(&at(DIGEST))?,
+        })
+    }
+
+    /// Reads the key of the built-in issuer alone.
+    pub(crate) fn token_signing(data_dir: &DataDir) -> Result<PrivatePem, Failure> {
+        pem(&data_dir.keys().join(TOKEN_SIGNING))
+    }
+
+    /// Reads the key of the log alone.
+    pub(crate) fn log_signing(data_dir: &DataDir) -> Result<PrivatePem, Failure> {
+        pem(&data_dir.keys().join(LOG_SIGNING))
+    }
+}
+
+const TOKEN_SIGNING: &str = "token-signing.pem";
+const LOG_SIGNING: &str = "log-signing.pem";
+const HANDLES: &str = "handles.key";
+const DIGEST: &str = "digest.key";
+
+/// Random bytes of the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Failure::new("the operating system gave no random bytes"))?;
+    Ok(bytes)
+}
+
+fn new_pem() -> Result<String, Failure> {
+    let failed = || Failure::new("cannot make an Ed25519 key");
+    let document = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| failed())?;
+    let encoded = STANDARD.encode(document.as_ref());
+    let mut text = String::from("-----BEGIN PRIVATE KEY-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        text.push_str(std::str::from_utf8(line).map_err(|_| failed())?);
+        text.push('\n');
+    }
+    text.push_str("-----END PRIVATE KEY-----\n");
+    Ok(text)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if !path.exists() {
+        return Err(Failure::new(format!("there is no key `{}`", path.display())).hint(
+            "`narrows up` makes it at its first start; `--data-dir DIR` names another data directory",
+        ));
+    }
+    check_private(path, Kind::File)?;
+    std::fs::read(path).map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))
+}
+
+fn pem(path: &PathBuf) -> Result<PrivatePem, Failure> {
+    let text = String::from_utf8(read(path)?).map_err(|_| damaged(path))?;
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+    let document = STANDARD.decode(body).map_err(|_| damaged(path))?;
+    Ed25519KeyPair::from_pkcs8(&document).map_err(|_| damaged(path))?;
+    Ok(PrivatePem(text))
+}
+
+fn symmetric(path: &PathBuf) -> Result<SymmetricKey, Failure> {
+    let bytes: [u8; 32] = read(path)?.try_into().map_err(|_| damaged(path))?;
+    if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
+        return Err(damaged(path));
+    }
+    Ok(SymmetricKey(bytes))
+}
+
+fn damaged(path: &Path) -> Failure {
+    Failure::new(format!("`{}` is not a key", path.display()))
+        .hint("restore it from a backup; or delete it: a new one is made, and what the old one signed or sealed ends")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_kept_private() {
+        let outer = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open_or_create(outer.path().join("data")).unwrap();
+        let first = Keys::load_or_create(&data_dir).unwrap();
+        let again = Keys::load_or_create(&data_dir).unwrap();
+        assert_eq!(first.token_signing.as_str(), again.token_signing.as_str());
+        assert_eq!(first.handles.bytes(), again.handles.bytes());
+        assert_ne!(first.handles.bytes(), first.digest.bytes());
+        assert_ne!(first.token_signing.as_str(), first.log_signing.as_str());
+        for entry in std::fs::read_dir(data_dir.keys()).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+        }
+    }
+
+    #[test]
+    fn an_open_or_damaged_key_is_refused() {
+        let check = |name: &str, change: &dyn Fn(&Path), expected: &str| {
+            let outer = tempfile::tempdir().unwrap();
+            let data_dir = DataDir::open_or_create(outer.path().join("data")).unwrap();
+            Keys::load_or_create(&data_dir).unwrap();
+            let path = data_dir.keys().join(name);
+            change(&path);
+            let said =
+                Keys::load_or_create(&data_dir).err().map(|failure| failure.to_string()).unwrap_or_default();
+            assert!(said.contains(expected), "{name}: {said}");
+        };
+        let set_mode = |mode| {
+            move |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap()
+        };
+        check(TOKEN_SIGNING, &set_mode(0o644), "its mode is 0644");
+        check(HANDLES, &set_mode(0o640), "its mode is 0640");
+        check(HANDLES, &|path| std::fs::write(path, [0; 32]).unwrap(), "is not a key");
+        check(DIGEST, &|path| std::fs::write(path, [1; 31]).unwrap(), "is not a key");
+        check(LOG_SIGNING, &|path| std::fs::write(path, "hello").unwrap(), "is not a key");
+        check(
+            LOG_SIGNING,
+            &|path| {
+                std::fs::rename(path, path.with_extension("away")).unwrap();
+                std::os::unix::fs::symlink(path.with_extension("away"), path).unwrap();
+            },
+            "is not an ordinary file",
+        );
+    }
+}
