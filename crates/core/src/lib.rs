@@ -13,3 +13,4 @@ pub mod ports;
 pub mod principal;
 pub mod problem;
 pub mod resource;
+mod suggest;

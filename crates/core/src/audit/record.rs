@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ports::LogIndex;
+use crate::ports::{LogIndex, Pairing};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -22,10 +22,26 @@ pub enum RecordKind {
     /// The log was opened for writing, with what was found.
     #[serde(rename = "log.opened")]
     LogOpened,
+    /// The log takes records again after a time in which it could not be written, with what was refused.
+    #[serde(rename = "log.recovered")]
+    LogRecovered,
     /// A new snapshot of the resources was published.
     #[serde(rename = "snapshot.published")]
     SnapshotPublished,
 }
+
+/// What a record is to the pairing of intents and outcomes, from its `kind` and `intent`. Kinds that are not known
+/// stand alone unless they name an intent.
+pub fn pairing(kind: &str, intent: Option<LogIndex>) -> Pairing {
+    match intent {
+        Some(intent) => Pairing::Outcome(intent),
+        None if INTENTS.contains(&kind) => Pairing::Intent,
+        None => Pairing::Event,
+    }
+}
+
+/// The kinds that announce something and have an outcome.
+const INTENTS: [&str; 1] = ["request.admitted"];
 
 /// Who acted.
 #[derive(Debug, Clone, Serialize)]

@@ -2,14 +2,19 @@
 //! each with its place. A value of the checked types has been through every check that needs no other resource;
 //! [`parse_files`] does those between resources too. Nothing here reads a file.
 
+mod document;
+mod kind;
 mod namespace;
 mod provider;
+mod references;
 mod role;
 mod server;
 mod set;
 
+pub use kind::*;
 pub use namespace::*;
 pub use provider::*;
+pub(crate) use references::check_references;
 pub use role::*;
 pub use server::*;
 pub use set::*;

@@ -1,0 +1,423 @@
+//! What an expression may be: bounded, of names and functions that exist, and of a result that can be true or false.
+//! A mistake that can be found here is not left to the first request.
+
+use std::sync::Arc;
+
+use cel::{
+    IdedExpr,
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators},
+    parser::PrattParser,
+};
+
+use super::{
+    facts::{MATCHER_PREFIX, PRINCIPAL_FIELDS, REQUEST_FIELDS},
+    matching::Matcher,
+};
+use crate::suggest::nearest;
+
+/// Longest expression, in bytes.
+pub(super) const MAX_SOURCE: usize = 4096;
+/// Most nodes of an expression, its macros expanded.
+const MAX_NODES: usize = 512;
+/// Deepest nesting of an expression, its macros expanded.
+const MAX_DEPTH: usize = 48;
+/// Deepest nesting that the parser is let into. Its default parser, made with ANTLR, needs more than 100 KiB of stack
+/// for each level and can't be bounded; the other one needs less than 10.
+const PARSER_DEPTH: u16 = 24;
+
+/// The names that have a meaning.
+const ROOTS: &[&str] = &["principal", "request", "args"];
+/// Names of types, for `type(x) == string`.
+const TYPES: &[&str] =
+    &["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
+/// Functions called as `f(x)`.
+const GLOBAL: &[&str] = &["size", "string", "int", "uint", "double", "bool", "bytes", "type", "dyn"];
+/// Functions called as `x.f(..)`, with the number of their arguments.
+const MEMBER: &[(&str, usize)] =
+    &[("size", 0), ("contains", 1), ("startsWith", 1), ("endsWith", 1), ("matches", 1)];
+/// Macros, for suggestions.
+const MACROS: &[&str] = &["has", "all", "exists", "exists_one", "map", "filter"];
+
+/// One thing that is wrong with an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// What an expression depends on that may be unknown when listing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mentions {
+    pub(crate) args: bool,
+    pub(crate) method: bool,
+    /// `request.tool`, `request.resource` or `request.prompt`.
+    pub(crate) target: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) expression: IdedExpr,
+    pub(super) mentions: Mentions,
+    pub(super) matchers: Vec<Matcher>,
+}
+
+/// As much of a type as is needed to know whether a result can be true or false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bool,
+    Other(&'static str),
+    Unknown,
+}
+
+/// Parses and checks an expression.
+pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
+    let fault = |message: String, hint: &str| Fault { message, hint: Some(hint.to_owned()) };
+    if source.trim().is_empty() {
+        return Err(vec![fault(
+            "the expression is empty".to_owned(),
+            "remove `when` to let the rule always apply",
+        )]);
+    }
+    if source.len() > MAX_SOURCE {
+        return Err(vec![fault(
+            format!("the expression is longer than {MAX_SOURCE} bytes"),
+            "split it over several rules",
+        )]);
+    }
+    let mut expression = match PrattParser::new().max_recursion_depth(PARSER_DEPTH).parse(source) {
+        Ok(expression) => expression,
+        Err(errors) => {
+            let faults = errors.errors.iter().map(|error| Fault {
+                message: format!(
+                    "not a CEL expression, at {}:{}: {}",
+                    error.pos.0,
+                    error.pos.1,
+                    error.msg.lines().next().unwrap_or_default()
+                ),
+                hint: None,
+            });
+            return Err(faults.take(1).collect());
+        }
+    };
+    let mut checker = Checker::default();
+    let kind = checker.expression(&mut expression, 0);
+    if checker.nodes > MAX_NODES {
+        checker.fault(
+            format!("the expression has more than {MAX_NODES} parts"),
+            Some("split it over several rules".to_owned()),
+        );
+    }
+    if checker.too_deep {
+        checker.fault(format!("the expression is nested more than {MAX_DEPTH} deep"), None);
+    }
+    if let Kind::Other(kind) = kind {
+        checker.fault(
+            format!("the result is {kind}, not true or false"),
+            Some("compare it with something, for example `… == …`".to_owned()),
+        );
+    }
+    if checker.faults.is_empty() {
+        Ok(Checked { expression, mentions: checker.mentions, matchers: checker.matchers })
+    } else {
+        Err(checker.faults)
+    }
+}
+
+#[derive(Default)]
+struct Checker {
+    faults: Vec<Fault>,
+    mentions: Mentions,
+    matchers: Vec<Matcher>,
+    nodes: usize,
+    too_deep: bool,
+    /// Variables of the macros around the current place, innermost last.
+    variables: Vec<(String, Kind)>,
+}
+
+impl Checker {
+    fn fault(&mut self, message: String, hint: Option<String>) {
+        let fault = Fault { message, hint };
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    fn expression(&mut self, expression: &mut IdedExpr, depth: usize) -> Kind {
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            self.too_deep |= depth > MAX_DEPTH;
+            return Kind::Unknown;
+        }
+        match &mut expression.expr {
+            Expr::Literal(literal) => literal_kind(literal),
+            Expr::Ident(name) => self.identifier(name),
+            Expr::Select(select) => self.select(select, depth),
+            Expr::Call(call) => self.call(call, depth),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension, depth),
+            Expr::List(list) => {
+                for element in &mut list.elements {
+                    self.expression(element, depth + 1);
+                }
+                Kind::Other("a list")
+            }
+            Expr::Map(map) => {
+                for entry in &mut map.entries {
+                    match &mut entry.expr {
+                        EntryExpr::MapEntry(entry) => {
+                            self.expression(&mut entry.key, depth + 1);
+                            self.expression(&mut entry.value, depth + 1);
+                        }
+                        EntryExpr::StructField(_) => self.no_structs(),
+                    }
+                }
+                Kind::Other("a map")
+            }
+            Expr::Struct(_) | Expr::Unspecified => {
+                self.no_structs();
+                Kind::Unknown
+            }
+        }
+    }
+
+    fn no_structs(&mut self) {
+        self.fault("messages can't be built in a condition".to_owned(), None);
+    }
+
+    fn identifier(&mut self, name: &str) -> Kind {
+        if let Some((_, kind)) = self.variables.iter().rev().find(|(variable, _)| variable == name) {
+            return *kind;
+        }
+        match name {
+            "args" => {
+                self.mentions.args = true;
+                Kind::Other("a map")
+            }
+            "principal" | "request" => {
+                let field = if name == "principal" { "subject" } else { "tool" };
+                self.fault(
+                    format!("`{name}` can't be used as a whole"),
+                    Some(format!("name one of its fields, for example `{name}.{field}`")),
+                );
+                Kind::Unknown
+            }
+            _ if TYPES.contains(&name) => Kind::Other("a type"),
+            _ => {
+                let variables: Vec<String> = self.variables.iter().map(|(name, _)| name.clone()).collect();
+                let known = ROOTS.iter().copied().chain(variables.iter().map(String::as_str));
+                let hint = nearest(name, known).map_or_else(
+                    || "there are `principal`, `request` and `args`".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.fault(format!("there is no `{name}`"), Some(hint));
+                Kind::Unknown
+            }
+        }
+    }
+
+    fn select(&mut self, select: &mut SelectExpr, depth: usize) -> Kind {
+        let root = match &select.operand.expr {
+            Expr::Ident(name) if !self.variables.iter().any(|(variable, _)| variable == name) => {
+                name.as_str()
+            }
+            _ => "",
+        };
+        let fields = match root {
+            "principal" => PRINCIPAL_FIELDS,
+            "request" => REQUEST_FIELDS,
+            _ => {
+                self.expression(&mut select.operand, depth + 1);
+                return if select.test { Kind::Bool } else { Kind::Unknown };
+            }
+        };
+        let (root, field) = (root.to_owned(), select.field.as_str());
+        self.nodes += 1;
+        if !fields.contains(&field) {
+            let hint = nearest(field, fields.iter().copied()).map_or_else(
+                || format!("there are {}", quoted(fields)),
+                |near| format!("did you mean `{root}.{near}`?"),
+            );
+            self.fault(format!("`{root}` has no `{field}`"), Some(hint));
+            return Kind::Unknown;
+        }
+        if select.test {
+            self.fault(
+                format!("`{root}.{field}` is always there"),
+                Some(format!("compare it with the empty text: `{root}.{field} != \"\"`")),
+            );
+            return Kind::Bool;
+        }
+        match (root.as_str(), field) {
+            ("request", "method") => self.mentions.method = true,
+            ("request", "tool" | "resource" | "prompt") => self.mentions.target = true,
+            (_, _) => {}
+        }
+        if field == "groups" { Kind::Other("a list") } else { Kind::Other("a text") }
+    }
+
+    fn call(&mut self, call: &mut CallExpr, depth: usize) -> Kind {
+        if call.func_name == "matches" && call.target.is_some() {
+            self.literal_pattern(call);
+        }
+        if let Some(target) = &mut call.target {
+            self.expression(target, depth + 1);
+        }
+        let kinds: Vec<Kind> =
+            call.args.iter_mut().map(|argument| self.expression(argument, depth + 1)).collect();
+        if let Some(kind) = operator_kind(&call.func_name, &kinds) {
+            return kind;
+        }
+        let known = match &call.target {
+            None => GLOBAL.contains(&call.func_name.as_str()) && kinds.len() == 1,
+            Some(_) => MEMBER.contains(&(call.func_name.as_str(), kinds.len())),
+        };
+        if !known {
+            self.unknown_function(call);
+            return Kind::Unknown;
+        }
+        match call.func_name.as_str() {
+            "contains" | "startsWith" | "endsWith" | "matches" | "bool" => Kind::Bool,
+            "size" | "int" | "uint" | "double" => Kind::Other("a number"),
+            "string" => Kind::Other("a text"),
+            "bytes" => Kind::Other("bytes"),
+            "type" => Kind::Other("a type"),
+            _ => Kind::Unknown,
+        }
+    }
+
+    fn unknown_function(&mut self, call: &CallExpr) {
+        let name = call.func_name.as_str();
+        let member: Vec<&str> = MEMBER.iter().map(|(name, _)| *name).collect();
+        let hint = if member.contains(&name) && call.target.is_none() {
+            format!("call it as `….{name}(…)`")
+        } else if member.contains(&name) || GLOBAL.contains(&name) || MACROS.contains(&name) {
+            "it takes other arguments".to_owned()
+        } else {
+            match nearest(name, member.iter().chain(GLOBAL).chain(MACROS).copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {} and {}", quoted(&member), quoted(MACROS)),
+            }
+        };
+        self.fault(format!("there is no function `{name}` called in this way"), Some(hint));
+    }
+
+    /// Replaces the pattern of `matches` by its compiled form.
+    fn literal_pattern(&mut self, call: &mut CallExpr) {
+        let [argument] = call.args.as_mut_slice() else { return };
+        let Expr::Literal(LiteralValue::String(pattern)) = &argument.expr else {
+            self.fault(
+                "the pattern of `matches` is not a literal".to_owned(),
+                Some("write it as a text in quotes; a pattern from a request could cost anything".to_owned()),
+            );
+            return;
+        };
+        match Matcher::new(pattern.inner()) {
+            Ok(matcher) => {
+                let name = format!("{MATCHER_PREFIX}{}", self.matchers.len());
+                self.matchers.push(matcher);
+                self.variables.insert(0, (name.clone(), Kind::Unknown));
+                argument.expr = Expr::Ident(name);
+            }
+            Err(reason) => {
+                self.fault(format!("`{}` is not a pattern: {reason}", pattern.inner()), None);
+            }
+        }
+    }
+
+    fn comprehension(&mut self, comprehension: &mut ComprehensionExpr, depth: usize) -> Kind {
+        self.expression(&mut comprehension.iter_range, depth + 1);
+        let accumulated = self.expression(&mut comprehension.accu_init, depth + 1);
+        let variable = comprehension.iter_var.as_str();
+        if ROOTS.contains(&variable) || variable.starts_with('.') || comprehension.iter_var2.is_some() {
+            self.fault(
+                format!("`{variable}` can't be the variable of a macro"),
+                Some("choose another name than `principal`, `request` and `args`".to_owned()),
+            );
+        }
+        let around = self.variables.len();
+        self.variables.push((variable.to_owned(), Kind::Unknown));
+        self.variables.push((comprehension.accu_var.clone(), accumulated));
+        self.expression(&mut comprehension.loop_cond, depth + 1);
+        self.expression(&mut comprehension.loop_step, depth + 1);
+        let kind = self.expression(&mut comprehension.result, depth + 1);
+        // Patterns were put in front, variables at the end.
+        let patterns = self.variables.len().saturating_sub(around + 2);
+        self.variables.truncate(around + patterns);
+        kind
+    }
+}
+
+/// The result of an operator with the operands it is for; none if the name is not an operator's.
+fn operator_kind(name: &str, operands: &[Kind]) -> Option<Kind> {
+    match (name, operands) {
+        (operators::CONDITIONAL, [_, yes, no]) => Some(if yes == no { *yes } else { Kind::Unknown }),
+        (
+            operators::LOGICAL_AND
+            | operators::LOGICAL_OR
+            | operators::EQUALS
+            | operators::NOT_EQUALS
+            | operators::LESS
+            | operators::LESS_EQUALS
+            | operators::GREATER
+            | operators::GREATER_EQUALS
+            | operators::IN,
+            [_, _],
+        ) => Some(Kind::Bool),
+        (operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE, [_]) => Some(Kind::Bool),
+        (operators::NEGATE, [_]) => Some(Kind::Other("a number")),
+        (operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO, [_, _]) => {
+            Some(Kind::Other("a number"))
+        }
+        (operators::ADD, [_, _]) => Some(Kind::Other("a sum")),
+        (operators::INDEX, [_, _]) => Some(Kind::Unknown),
+        (_, _) => None,
+    }
+}
+
+fn literal_kind(literal: &LiteralValue) -> Kind {
+    match literal {
+        LiteralValue::Boolean(_) => Kind::Bool,
+        LiteralValue::Bytes(_) => Kind::Other("bytes"),
+        LiteralValue::Double(_) | LiteralValue::Int(_) | LiteralValue::UInt(_) => Kind::Other("a number"),
+        LiteralValue::Null => Kind::Other("null"),
+        LiteralValue::String(_) => Kind::Other("a text"),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// An operator as people write it.
+pub(super) fn written(function: &str) -> &str {
+    function.trim_matches(|c| c == '_' || c == '@')
+}
+
+/// Whether `name` is written in the expression as a field or a name, so that saying it tells nothing of a request.
+pub(super) fn names(expression: &IdedExpr, name: &str) -> bool {
+    match &expression.expr {
+        Expr::Unspecified => false,
+        Expr::Ident(ident) => ident == name,
+        Expr::Literal(LiteralValue::String(text)) => text.inner() == name,
+        Expr::Literal(_) => false,
+        Expr::Select(select) => select.field == name || names(&select.operand, name),
+        Expr::Call(call) => {
+            call.func_name == name
+                || call.target.as_deref().is_some_and(|target| names(target, name))
+                || call.args.iter().any(|argument| names(argument, name))
+        }
+        Expr::List(list) => list.elements.iter().any(|element| names(element, name)),
+        Expr::Map(map) => map.entries.iter().any(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => names(&entry.key, name) || names(&entry.value, name),
+            EntryExpr::StructField(_) => false,
+        }),
+        Expr::Struct(_) => false,
+        Expr::Comprehension(comprehension) => [
+            &comprehension.iter_range,
+            &comprehension.loop_cond,
+            &comprehension.loop_step,
+            &comprehension.result,
+        ]
+        .into_iter()
+        .any(|part| names(part, name)),
+    }
+}
