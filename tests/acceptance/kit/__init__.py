@@ -1,0 +1,1 @@
+"""What the parts of ./acceptance share. Python's standard library only."""

@@ -1,0 +1,70 @@
+"""Starts Narrows as its users do: resources in a file, `narrows up`, a token from
+`narrows token create`. It has no other way in."""
+
+import json
+import subprocess
+
+from . import places
+from .processes import free_port
+
+# Everything that a role can cover, for comparing with a server that has no roles.
+EVERYTHING = {name: ["*"] for name in ("tools", "resources", "resourceTemplates", "prompts", "methods")}
+
+
+def namespace(name):
+    return {"kind": "GovernedNamespace", "metadata": {"name": name}, "spec": {"mode": "enforce"}}
+
+
+def server(namespace, name, **spec):
+    return {"kind": "McpServer", "metadata": {"namespace": namespace, "name": name}, "spec": spec}
+
+
+def role(name, *rules):
+    return {"kind": "McpRole", "metadata": {"name": name}, "spec": {"rules": list(rules)}}
+
+
+def allow(namespace, server, **covers):
+    return {"effect": "allow", "namespaces": [namespace], "servers": [server], **covers}
+
+
+def binding(role, group):
+    spec = {"role": role, "subjects": [{"group": group}]}
+    return {"kind": "McpRoleBinding", "metadata": {"name": f"{role}-{group}"}, "spec": spec}
+
+
+class Gateway:
+    """One `narrows up` with its own data directory."""
+
+    def __init__(self, processes, directory, resources):
+        self.processes = processes
+        self.data = directory / "data"
+        self.file = directory / "resources.yaml"
+        # JSON is YAML.
+        documents = (json.dumps({"apiVersion": "narrows.dev/v1alpha1", **resource}) for resource in resources)
+        self.file.write_text("\n---\n".join(documents) + "\n")
+        self.port, self.admin = free_port(), free_port()
+        command = [places.binary("narrows"), "up", "--data-dir", self.data, "-f", self.file]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin}"]
+        command += ["--allow-upstream", "127.0.0.0/8"]
+        self.process = processes.start("narrows", command)
+        processes.answers(self.process, f"http://127.0.0.1:{self.admin}/readyz")
+
+    def token(self, subject, group):
+        """A token of the built-in issuer, as `narrows token create` prints it."""
+        return narrows("token", "create", "--data-dir", self.data, "--subject", subject, "--group", group).strip()
+
+    def url(self, namespace, server):
+        return f"http://127.0.0.1:{self.port}/mcp/{namespace}/{server}"
+
+    def stop(self):
+        """Ends it with SIGTERM, as an operator does; the exit code."""
+        return self.processes.end(self.process, patience=30)
+
+
+def narrows(*words):
+    """Runs a `narrows` command and returns its stdout."""
+    command = [str(word) for word in (places.binary("narrows"), *words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stdout
