@@ -1,1 +1,32 @@
-//! placeholder
+//! The data plane: a listener, authentication, the [`enforcer`], and the exchange of messages with servers.
+//!
+//! A request's way is a straight line: its head is checked, its sender authenticated, its body scanned, its claim
+//! judged, its intent made durable, and only then is something sent, made anew from what was judged. This crate
+//! knows no processes, no SQL and no files; how a server runs and where a record is kept are others' matters.
+
+pub mod admin;
+mod anonymous;
+pub mod clock;
+mod concurrency;
+mod context;
+mod edge;
+mod enforcer;
+mod exchange;
+mod gateway;
+pub mod identity;
+mod judge;
+mod lease;
+pub mod listener;
+mod metrics;
+pub mod refusal;
+mod reply;
+mod route;
+mod session;
+pub mod settings;
+mod tls;
+mod upstream;
+
+pub use gateway::{Gateway, Parts};
+pub use listener::{Listener, serve};
+pub use settings::{Limits, Settings};
+pub use tls::{ServerTls, TlsError};

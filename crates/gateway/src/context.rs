@@ -1,0 +1,115 @@
+//! One request's surroundings: who asks, of which server, in which session, and how to judge it now.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use narrows_core::{
+    action::{Action, RequestFacts},
+    decision::Decision,
+    ids::ServerId,
+    policy::Query,
+};
+
+use crate::{
+    concurrency::Slot,
+    enforcer::{Admitted, Facts, Origin},
+    gateway::Gateway,
+    identity::Identity,
+    judge::Claim,
+    metrics::Present,
+    refusal::Refusal,
+    session::{Binding, Session},
+    upstream::Upstream,
+};
+use narrows_mcp::envelope::Id;
+
+/// The surroundings. Lives as long as the request, streams included.
+pub(crate) struct Context {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) server: ServerId,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) binding: Binding,
+    pub(crate) session: Option<Session>,
+    pub(crate) ip: String,
+    pub(crate) user_agent: String,
+    pub(crate) trace: Option<String>,
+    pub(crate) _slot: Slot,
+    pub(crate) _present: Present,
+}
+
+impl Context {
+    /// Judges an action by the snapshot that is in force now.
+    pub(crate) fn decide(&self, action: &Action<'_>, method: &str, revision: &str) -> Decision {
+        let published = self.gateway.published();
+        let grants = self.identity.grants(&published.snapshot);
+        let request = RequestFacts { method, revision, ip: &self.ip };
+        published.snapshot.decide(
+            &grants,
+            &Query {
+                principal: &self.identity.principal,
+                server: &self.server,
+                action: *action,
+                request,
+                now: self.gateway.now(),
+            },
+        )
+    }
+
+    /// Judges a claim and, if it stands, makes its intent durable.
+    pub(crate) async fn admit(
+        &self,
+        claim: &Claim,
+        method: &str,
+        revision: &str,
+        id: Option<&Id>,
+    ) -> Result<Admitted, Refusal> {
+        let decision = self.decide(&claim.action(), method, revision);
+        let facts = self.facts(claim, method, revision);
+        self.gateway.enforcer().admit(self.origin(), facts, &decision, id, || claim.what()).await
+    }
+
+    /// What is written of a claim in this request.
+    pub(crate) fn facts<'a>(&'a self, claim: &'a Claim, method: &'a str, revision: &'a str) -> Facts<'a> {
+        Facts {
+            session: self.session.as_ref().map(|session| session.tag.as_str()),
+            trace: self.trace.as_deref(),
+            ..claim.facts(method, revision)
+        }
+    }
+
+    /// Who asks, for the record.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        Origin {
+            principal: &self.identity.principal,
+            ip: &self.ip,
+            user_agent: &self.user_agent,
+            server: &self.server,
+        }
+    }
+
+    /// Until the token ends.
+    pub(crate) fn until_expiry(&self) -> Duration {
+        let left = self.identity.expires.as_millisecond().saturating_sub(self.gateway.now().as_millisecond());
+        Duration::from_millis(u64::try_from(left).unwrap_or(0))
+    }
+
+    /// Whether the token was revoked since it was verified.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.gateway.authenticator().is_revoked(&self.identity)
+    }
+
+    /// Limits in force.
+    pub(crate) fn limits(&self) -> &crate::settings::Limits {
+        &self.gateway.settings().limits
+    }
+}
+
+/// The trace id of a W3C `traceparent` header (version 00), where it is well-formed.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = value.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    (version == "00" && trace.len() == 32 && hex(trace)).then(|| trace.to_owned())
+}

@@ -1,0 +1,402 @@
+//! The only way to a server. A request is judged, its intent is made durable, and only then is there an [`Admitted`],
+//! which sending takes. Nothing else in this crate can make one.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::hmac;
+use narrows_core::{
+    audit::{Actor, DecisionRecord, Object, OutcomeRecord, Record, RecordKind, RequestRecord, Source},
+    decision::{Decision, Denial, Effect, Mode, Verdict},
+    ids::ServerId,
+    ports::{AppendError, AuditLog, LogIndex, Pairing},
+    principal::{Principal, PrincipalKind},
+};
+use narrows_mcp::envelope::Id;
+
+use crate::{
+    clock::{Clock, RequestIds, format_time},
+    metrics::{Metrics, Outcome},
+    refusal::Refusal,
+};
+
+/// What is written of a request, besides who and what was decided.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Facts<'a> {
+    pub(crate) session: Option<&'a str>,
+    pub(crate) method: &'a str,
+    pub(crate) tool: Option<&'a str>,
+    pub(crate) resource: Option<&'a str>,
+    pub(crate) prompt: Option<&'a str>,
+    pub(crate) revision: &'a str,
+    pub(crate) arguments: Option<&'a str>,
+    pub(crate) trace: Option<&'a str>,
+}
+
+/// Who asks, from where, of whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) ip: &'a str,
+    pub(crate) user_agent: &'a str,
+    pub(crate) server: &'a ServerId,
+}
+
+/// Makes records and proofs. One for the gateway.
+pub(crate) struct Enforcer {
+    audit: Arc<dyn AuditLog>,
+    digest_key: hmac::Key,
+    ids: RequestIds,
+    clock: Clock,
+    timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// Proof that a request was allowed and that its intent is durable. Sending consumes it.
+#[must_use]
+pub(crate) struct Admitted {
+    open: OpenCall,
+}
+
+/// A request on its way. Closing it writes the outcome; dropping it writes `cancelled`.
+#[must_use]
+pub(crate) struct OpenCall {
+    audit: Arc<dyn AuditLog>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    ids: RequestIds,
+    intent: LogIndex,
+    request_id: String,
+    method: String,
+    revision: String,
+    server: ServerId,
+    started: Instant,
+    cut: CutReason,
+    closed: bool,
+}
+
+/// Why a request was let go before its answer, for the outcome. Shared between what waits and what closes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CutReason(Arc<OnceLock<&'static str>>);
+
+impl CutReason {
+    pub(crate) fn set(&self, reason: &'static str) {
+        // The first reason is the one.
+        let _first = self.0.set(reason);
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Ok,
+    Error(&'static str),
+    Cancelled(&'static str),
+}
+
+impl Enforcer {
+    pub(crate) fn new(
+        audit: Arc<dyn AuditLog>,
+        digest_key: &[u8; 32],
+        clock: Clock,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let digest_key = hmac::Key::new(hmac::HMAC_SHA256, digest_key);
+        Self { audit, digest_key, ids: RequestIds::default(), clock, timeout, metrics }
+    }
+
+    /// Carries out a decision: records a refusal and returns it, or makes the intent durable and returns the proof.
+    /// `what` names the thing in the refusal: ``tool `x` ``.
+    pub(crate) async fn admit(
+        &self,
+        origin: Origin<'_>,
+        facts: Facts<'_>,
+        decision: &Decision,
+        id: Option<&Id>,
+        what: impl FnOnce() -> String,
+    ) -> Result<Admitted, Refusal> {
+        let request_id = self.ids.next(self.clock);
+        match decision.effect() {
+            Effect::Refuse(denial) => {
+                self.deny(origin, facts, decision, &request_id).await;
+                Err(match denial {
+                    Denial::UnknownServer => Refusal::UnknownServer(origin.server.clone()),
+                    Denial::NoGrant | Denial::Rule(_) | Denial::ConditionFailed { .. } => Refusal::Denied {
+                        id: id.cloned(),
+                        what: what(),
+                        server: origin.server.clone(),
+                        request_id,
+                    },
+                })
+            }
+            Effect::Proceed { would_deny, rule: _ } => {
+                if would_deny.is_some() {
+                    self.deny(origin, facts, decision, &self.ids.next(self.clock)).await;
+                }
+                self.intend(origin, facts, decision, id, request_id).await
+            }
+        }
+    }
+
+    async fn intend(
+        &self,
+        origin: Origin<'_>,
+        facts: Facts<'_>,
+        decision: &Decision,
+        id: Option<&Id>,
+        request_id: String,
+    ) -> Result<Admitted, Refusal> {
+        let started = Instant::now();
+        let line = self
+            .record(RecordKind::RequestAdmitted, origin, facts, decision, &request_id)
+            .map_err(|source| Refusal::Unrecorded { id: id.cloned(), source })?;
+        let durable = self.audit.append(Pairing::Intent, line);
+        let intent = match tokio::time::timeout(self.timeout, durable).await {
+            Ok(Ok(index)) => index,
+            Ok(Err(source)) => {
+                self.metrics.unrecorded();
+                return Err(Refusal::Unrecorded { id: id.cloned(), source });
+            }
+            Err(_) => {
+                self.metrics.unrecorded();
+                return Err(Refusal::RecordTimeout { id: id.cloned() });
+            }
+        };
+        self.metrics.recorded(started.elapsed());
+        Ok(Admitted {
+            open: OpenCall {
+                audit: Arc::clone(&self.audit),
+                metrics: Arc::clone(&self.metrics),
+                clock: self.clock,
+                ids: self.ids.clone(),
+                intent,
+                request_id,
+                method: facts.method.to_owned(),
+                revision: facts.revision.to_owned(),
+                server: origin.server.clone(),
+                started,
+                cut: CutReason::default(),
+                closed: false,
+            },
+        })
+    }
+
+    /// Records a refusal. The refusal stands whether or not it could be recorded.
+    pub(crate) async fn deny(
+        &self,
+        origin: Origin<'_>,
+        facts: Facts<'_>,
+        decision: &Decision,
+        request_id: &str,
+    ) {
+        self.metrics.denied(decision.mode);
+        tracing::info!(
+            server = %origin.server,
+            subject = %origin.principal.subject,
+            method = facts.method,
+            tool = facts.tool,
+            rule = %rule_text(&decision.verdict),
+            mode = mode_text(decision.mode),
+            request = request_id,
+            "denied"
+        );
+        let line = match self.record(RecordKind::RequestDenied, origin, facts, decision, request_id) {
+            Ok(line) => line,
+            Err(error) => return tracing::error!(%error, "a denial could not be written as JSON"),
+        };
+        let durable = self.audit.append(Pairing::Event, line);
+        match tokio::time::timeout(self.timeout, durable).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a denial could not be recorded"),
+            Err(_) => tracing::error!("a denial was not recorded in time"),
+        }
+    }
+
+    fn record(
+        &self,
+        kind: RecordKind,
+        origin: Origin<'_>,
+        facts: Facts<'_>,
+        decision: &Decision,
+        request_id: &str,
+    ) -> Result<Vec<u8>, AppendError> {
+        let principal = origin.principal;
+        let digest = facts.arguments.map(|arguments| self.digest(arguments));
+        let rule = rule_text(&decision.verdict);
+        let revision = decision.revision.to_string();
+        let record = Record {
+            id: request_id,
+            time: &format_time((self.clock)()),
+            kind,
+            intent: None,
+            actor: Some(Actor {
+                kind: match principal.kind {
+                    PrincipalKind::User => "user",
+                    PrincipalKind::ServiceAccount => "serviceAccount",
+                },
+                issuer: &principal.issuer,
+                subject: &principal.subject,
+                on_behalf_of: principal.on_behalf_of.as_deref(),
+                groups: &principal.groups,
+            }),
+            source: Some(Source { ip: origin.ip, user_agent: origin.user_agent }),
+            object: Some(Object {
+                kind: "McpServer",
+                namespace: origin.server.namespace.as_str(),
+                name: origin.server.name.as_str(),
+            }),
+            request: Some(RequestRecord {
+                id: request_id,
+                session: facts.session,
+                method: facts.method,
+                tool: facts.tool,
+                resource: facts.resource,
+                prompt: facts.prompt,
+                revision: facts.revision,
+                args_digest: digest.as_deref(),
+            }),
+            decision: Some(DecisionRecord {
+                effect: match &decision.verdict {
+                    Verdict::Allow(_) => "allow",
+                    Verdict::Deny(_) => "deny",
+                },
+                rule: &rule,
+                snapshot_revision: &revision,
+                mode: mode_text(decision.mode),
+            }),
+            before: None,
+            after: None,
+            outcome: None,
+            trace: facts.trace,
+        };
+        encode(&record)
+    }
+
+    fn digest(&self, arguments: &str) -> String {
+        let tag = hmac::sign(&self.digest_key, arguments.as_bytes());
+        let mut text = String::with_capacity(76);
+        text.push_str("hmac-sha256:");
+        crate::clock::push_hex(&mut text, tag.as_ref());
+        text
+    }
+
+    /// A request id for an event that is no admission.
+    pub(crate) fn request_id(&self) -> String {
+        self.ids.next(self.clock)
+    }
+
+    /// Whether the log takes records now.
+    pub(crate) fn health(&self) -> Result<(), AppendError> {
+        self.audit.health()
+    }
+}
+
+impl Admitted {
+    /// The request's id in the record.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.open.request_id
+    }
+
+    /// Where to say why the request was let go, if it is.
+    pub(crate) fn cut_reason(&self) -> CutReason {
+        self.open.cut.clone()
+    }
+
+    /// Trades the proof for the duty to close. Only [`crate::upstream`] sends, and it takes the proof by value.
+    pub(crate) fn into_open(self) -> OpenCall {
+        self.open
+    }
+}
+
+impl OpenCall {
+    /// The request's id in the record.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Writes the outcome.
+    pub(crate) fn close(mut self, ending: Ending, bytes: u64) {
+        self.write(ending, bytes);
+    }
+
+    fn write(&mut self, ending: Ending, bytes: u64) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let elapsed = self.started.elapsed();
+        let (status, error, label) = match ending {
+            Ending::Ok => ("ok", None, Outcome::Ok),
+            Ending::Error(reason) => ("error", Some(reason), Outcome::Error),
+            Ending::Cancelled(reason) => ("cancelled", Some(reason), Outcome::Cancelled),
+        };
+        self.metrics.completed(label, elapsed);
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 microseconds, which is 285 years")]
+        let duration_ms = elapsed.as_micros() as f64 / 1000.0;
+        let id = self.ids.next(self.clock);
+        let record = Record {
+            id: &id,
+            time: &format_time((self.clock)()),
+            kind: RecordKind::RequestCompleted,
+            intent: Some(self.intent),
+            actor: None,
+            source: None,
+            object: Some(Object {
+                kind: "McpServer",
+                namespace: self.server.namespace.as_str(),
+                name: self.server.name.as_str(),
+            }),
+            request: Some(RequestRecord {
+                id: &self.request_id,
+                session: None,
+                method: &self.method,
+                tool: None,
+                resource: None,
+                prompt: None,
+                revision: &self.revision,
+                args_digest: None,
+            }),
+            decision: None,
+            before: None,
+            after: None,
+            outcome: Some(OutcomeRecord { status, error, duration_ms, bytes }),
+            trace: None,
+        };
+        let taken =
+            encode(&record).and_then(|line| self.audit.append_later(Pairing::Outcome(self.intent), line));
+        if let Err(error) = taken {
+            tracing::error!(%error, intent = self.intent.0, "an outcome was not taken; it is closed as unknown at restart");
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let reason = self.cut.0.get().copied().unwrap_or("the client ended the request");
+        self.write(Ending::Cancelled(reason), 0);
+    }
+}
+
+fn encode(record: &Record<'_>) -> Result<Vec<u8>, AppendError> {
+    record.encode().map_err(|error| AppendError::Unwritable { reason: error.to_string().into() })
+}
+
+fn rule_text(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Allow(rule) | Verdict::Deny(Denial::Rule(rule)) => rule.to_string(),
+        Verdict::Deny(Denial::ConditionFailed { rule, error }) => {
+            format!("{rule}: condition failed: {error}")
+        }
+        Verdict::Deny(Denial::NoGrant) => "no grant".to_owned(),
+        Verdict::Deny(Denial::UnknownServer) => "unknown server".to_owned(),
+    }
+}
+
+fn mode_text(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}

@@ -1,0 +1,99 @@
+//! What a session can do besides posting: listen with GET, resume a broken stream, and end with DELETE.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+use super::{event_response, events, relay::Relay, tokens::EventMark, wire};
+use crate::{
+    context::Context,
+    edge,
+    enforcer::{Admitted, Ending},
+    judge::Claim,
+    lease::Lease,
+    refusal::{EdgeRefusal, Refusal},
+    reply::Reply,
+    upstream::{Answer, Content, Outgoing, UpstreamFailure},
+};
+
+/// Answers GET: the server's own messages, or the rest of a stream that broke.
+pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result<Response<Reply>, Refusal> {
+    if !edge::accepts(headers, "text/event-stream") {
+        return Err(EdgeRefusal::Accept.into());
+    }
+    if context.session.is_none() {
+        return Err(Refusal::SessionRequired);
+    }
+    let wire = wire::of_message(&context, headers)?;
+    let mut outbound = wire.headers;
+    outbound.remove(header::CONTENT_TYPE);
+    outbound.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+    let mut call = None;
+    if let Some(handle) = headers.get("last-event-id") {
+        let mark = handle.to_str().ok().and_then(|handle| EventMark::open(&context, handle));
+        let mark = mark.ok_or_else(|| {
+            Refusal::bad_request(None, -32600, "`Last-Event-ID` was not given to you in this session")
+        })?;
+        let value = HeaderValue::from_str(&mark.event)
+            .map_err(|_| Refusal::bad_request(None, -32600, "the stream can't be resumed"))?;
+        outbound.insert("last-event-id", value);
+        call = mark.call;
+    }
+    let admitted = context.admit(&Claim::Server, "http/GET", wire.revision.as_str(), None).await?;
+    let answer = send(&context, admitted, Method::GET, outbound).await?;
+    let answer = accept(&context, answer)?;
+    if answer.content != Content::Events {
+        answer.open.close(Ending::Error("server broke the protocol"), 0);
+        let failure = UpstreamFailure::Protocol("it is not `text/event-stream`".to_owned());
+        return Err(Refusal::upstream(&context, None, failure, String::new()));
+    }
+    let lease = Lease::new(&context, Claim::Server, "http/GET", wire.revision.as_str());
+    let target = String::new();
+    let relay = Relay { context, call, target, revision: wire.revision };
+    Ok(event_response(Reply::stream(events::of_listener(relay, answer, lease))))
+}
+
+/// Answers DELETE: the session ends at the server.
+pub(crate) async fn delete(context: Arc<Context>, headers: &HeaderMap) -> Result<Response<Reply>, Refusal> {
+    if context.session.is_none() {
+        return Err(Refusal::SessionRequired);
+    }
+    let wire = wire::of_message(&context, headers)?;
+    let mut outbound = wire.headers;
+    outbound.remove(header::CONTENT_TYPE);
+    let admitted = context.admit(&Claim::Server, "http/DELETE", wire.revision.as_str(), None).await?;
+    let answer = send(&context, admitted, Method::DELETE, outbound).await?;
+    let answer = accept(&context, answer)?;
+    answer.open.close(Ending::Ok, 0);
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+async fn send(
+    context: &Context,
+    admitted: Admitted,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Answer, Refusal> {
+    let request_id = admitted.request_id().to_owned();
+    let principal = context.binding.principal_key();
+    let outgoing = Outgoing { method, headers, body: bytes::Bytes::new(), principal };
+    let sent = context.upstream.send(admitted, outgoing, context.limits().upstream_timeout).await;
+    sent.map_err(|failure| Refusal::upstream(context, None, failure, request_id))
+}
+
+/// Passes a success on; anything else in the words of the protocol.
+fn accept(context: &Context, answer: Answer) -> Result<Answer, Refusal> {
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    let request_id = answer.open.request_id().to_owned();
+    answer.open.close(Ending::Error("the server refused"), 0);
+    Err(match answer.status {
+        StatusCode::METHOD_NOT_ALLOWED => EdgeRefusal::Method.into(),
+        StatusCode::NOT_FOUND => Refusal::UnknownSession(None),
+        StatusCode::CONFLICT => Refusal::StreamTaken,
+        status => Refusal::upstream(context, None, UpstreamFailure::Status(status.as_u16()), request_id),
+    })
+}

@@ -1,0 +1,441 @@
+//! The gateway itself: what is published, who is let in, and the way of one HTTP request through it.
+
+use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use narrows_core::{
+    ids::ServerId,
+    policy::Snapshot,
+    ports::{AuditLog, ServerHealth},
+    resource::Server,
+};
+use narrows_egress::AddressPolicy;
+use narrows_mcp::{
+    envelope::{self, Message, Sender},
+    handle::HandleKeys,
+    json::{Document, Limits as JsonLimits},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    anonymous::Failures,
+    clock::{Clock, RequestIds},
+    concurrency::{self, Concurrency},
+    context::{Context, trace_id},
+    edge::{self, Head, Verb},
+    enforcer::{Enforcer, Facts, Origin},
+    exchange,
+    identity::{self, Authenticator, Identity},
+    judge::{self, Claim},
+    metrics::Metrics,
+    refusal::{EdgeRefusal, Refusal},
+    reply::Reply,
+    route::Route,
+    session::{self, Binding, SESSION_HEADER},
+    settings::Settings,
+    upstream::{Reach, Upstream},
+};
+use narrows_core::decision::{Decision, Denial, Effect, Mode, Verdict};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Its own configuration.
+    pub settings: Settings,
+    /// Who is asking.
+    pub authenticator: Arc<Authenticator>,
+    /// The record.
+    pub audit: Arc<dyn AuditLog>,
+    /// What is known of the servers.
+    pub health: Arc<dyn ServerHealth>,
+    /// Keys of sealed handles; the same on every replica.
+    pub handle_keys: HandleKeys,
+    /// Key of the argument digests in the record.
+    pub digest_key: [u8; 32],
+    /// Which addresses servers may have.
+    pub address_policy: Arc<AddressPolicy>,
+    /// How servers' certificates are checked.
+    pub upstream_tls: Arc<rustls::ClientConfig>,
+    /// The socket of a local server's bridge.
+    pub socket_of: Arc<dyn Fn(&ServerId) -> PathBuf + Send + Sync>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A snapshot and the ways to its servers. Swapped whole.
+pub(crate) struct Published {
+    pub(crate) snapshot: Arc<Snapshot>,
+    upstreams: HashMap<ServerId, Arc<Upstream>>,
+}
+
+/// The data plane. Starts with the empty snapshot, which denies everything.
+pub struct Gateway {
+    settings: Settings,
+    authenticator: Arc<Authenticator>,
+    enforcer: Enforcer,
+    audit: Arc<dyn AuditLog>,
+    handles: HandleKeys,
+    reach: Reach,
+    clock: Clock,
+    published: ArcSwap<Published>,
+    changes: watch::Sender<u64>,
+    concurrency: Concurrency,
+    failures: Failures,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+    numbers: AtomicU64,
+}
+
+impl Gateway {
+    /// Makes a gateway that denies everything until something is published.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let enforcer = Enforcer::new(
+            Arc::clone(&parts.audit),
+            &parts.digest_key,
+            parts.clock,
+            parts.settings.limits.audit_timeout,
+            Arc::clone(&metrics),
+        );
+        let empty = Published { snapshot: Arc::new(Snapshot::empty()), upstreams: HashMap::new() };
+        Arc::new(Self {
+            settings: parts.settings,
+            authenticator: parts.authenticator,
+            enforcer,
+            audit: parts.audit,
+            handles: parts.handle_keys,
+            reach: Reach {
+                policy: parts.address_policy,
+                tls: parts.upstream_tls,
+                health: parts.health,
+                socket_of: parts.socket_of,
+            },
+            clock: parts.clock,
+            published: ArcSwap::from_pointee(empty),
+            changes: watch::Sender::new(0),
+            concurrency: Concurrency::default(),
+            failures: Failures::default(),
+            metrics,
+            draining: CancellationToken::new(),
+            numbers: AtomicU64::new(1),
+        })
+    }
+
+    /// Puts a snapshot in force. Requests that begin afterwards are judged by it at once; those in progress and
+    /// streams are judged again. A server whose address can't be used is logged and answers as not available.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let before = self.published.load();
+        let mut upstreams = HashMap::new();
+        for server in &snapshot.resources().servers {
+            if let Some(upstream) = self.upstream(&before, server) {
+                upstreams.insert(server.id.clone(), upstream);
+            }
+        }
+        let number = snapshot.revision().number;
+        self.published.store(Arc::new(Published { snapshot, upstreams }));
+        self.metrics.published(number);
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn upstream(&self, before: &Published, server: &Server) -> Option<Arc<Upstream>> {
+        if let Some(upstream) = before.upstreams.get(&server.id)
+            && upstream.leads_to(server, &self.reach)
+        {
+            return Some(Arc::clone(upstream));
+        }
+        match Upstream::new(server, &self.reach) {
+            Ok(upstream) => Some(Arc::new(upstream)),
+            Err(error) => {
+                tracing::error!(server = %server.id, %error, "the server's address can't be used");
+                None
+            }
+        }
+    }
+
+    /// Writes counts of failed authentications until stopped. Its end before that is the process's.
+    pub async fn report_failures(&self, stop: CancellationToken) {
+        self.failures.report(Arc::clone(&self.audit), RequestIds::default(), self.clock, stop).await;
+    }
+
+    /// Ends listening streams, so that connections can close. Part of shutting down.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Answers one request. Every outcome is a response.
+    pub(crate) async fn answer(self: &Arc<Self>, ip: IpAddr, request: Request<Incoming>) -> Response<Reply> {
+        let mut response = match self.route(ip, request).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(%refusal, "refused");
+                refusal.into_response()
+            }
+        };
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        response
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Reply>, Refusal> {
+        let (parts, body) = request.into_parts();
+        let Head { verb, route } = edge::check(&parts, &self.settings)?;
+        let ip = ip.to_canonical().to_string();
+        match route {
+            Route::Metadata(resource) => match verb {
+                Verb::Get => Ok(self.metadata(&resource)),
+                Verb::Post | Verb::Delete => Err(EdgeRefusal::Method.into()),
+            },
+            Route::All => {
+                self.authenticate(&parts.headers, "/mcp", &ip).await?;
+                Err(Refusal::NoAggregate)
+            }
+            Route::Server(server) => {
+                let path = parts.uri.path();
+                let identity = self.authenticate(&parts.headers, path, &ip).await?;
+                let arrival = Arrival { identity, server, ip, headers: &parts.headers };
+                self.serve(arrival, verb, body).await
+            }
+        }
+    }
+
+    /// One request of an authenticated caller for one server.
+    async fn serve(
+        self: &Arc<Self>,
+        arrival: Arrival<'_>,
+        verb: Verb,
+        body: Incoming,
+    ) -> Result<Response<Reply>, Refusal> {
+        let limit = self.settings.limits.principal_concurrency;
+        let counter =
+            arrival.identity.in_progress(|| self.concurrency.counter(arrival.identity.subject_digest));
+        let slot = concurrency::enter(counter, limit).ok_or(Refusal::Busy { id: None, limit })?;
+        let present = self.metrics.request();
+        let body = match verb {
+            Verb::Post => self.read(body).await?,
+            Verb::Get | Verb::Delete => Bytes::new(),
+        };
+        let Some(upstream) = self.reachable(&arrival) else {
+            return Err(self.unknown(&arrival, verb, &body).await);
+        };
+        let binding = Binding::new(&arrival.identity, &arrival.server);
+        let session = match arrival.headers.get(SESSION_HEADER).map(HeaderValue::to_str) {
+            None => None,
+            Some(handle) => {
+                let handle = handle.unwrap_or_default();
+                let session = session::open(&self.handles, &binding, handle, self.now());
+                Some(session.ok_or(Refusal::UnknownSession(None))?)
+            }
+        };
+        let context = Arc::new(Context {
+            gateway: Arc::clone(self),
+            upstream,
+            binding: match &session {
+                Some(session) => binding.with_session(session),
+                None => binding,
+            },
+            session,
+            user_agent: user_agent(arrival.headers),
+            trace: trace_id(arrival.headers),
+            identity: arrival.identity,
+            server: arrival.server,
+            ip: arrival.ip,
+            _slot: slot,
+            _present: present,
+        });
+        match verb {
+            Verb::Post => exchange::post(context, arrival.headers, &body).await,
+            Verb::Get => exchange::listen(context, arrival.headers).await,
+            Verb::Delete => exchange::delete(context, arrival.headers).await,
+        }
+    }
+
+    /// The way to the server, if the caller may use it at all.
+    fn reachable(&self, arrival: &Arrival<'_>) -> Option<Arc<Upstream>> {
+        let published = self.published.load();
+        let decision = self.decide_use(&published, arrival);
+        match decision.effect() {
+            Effect::Proceed { .. } => published.upstreams.get(&arrival.server).cloned(),
+            Effect::Refuse(_) => None,
+        }
+    }
+
+    fn decide_use(&self, published: &Published, arrival: &Arrival<'_>) -> Decision {
+        let grants = arrival.identity.grants(&published.snapshot);
+        let request = narrows_core::action::RequestFacts { method: "", revision: "", ip: &arrival.ip };
+        let query = narrows_core::policy::Query {
+            principal: &arrival.identity.principal,
+            server: &arrival.server,
+            action: Claim::Server.action(),
+            request,
+            now: self.now(),
+        };
+        published.snapshot.decide(&grants, &query)
+    }
+
+    /// Records that a caller asked for a server that is not there for it. The record says which of the reasons it
+    /// was, and what was asked as far as that can be read; the answer is the same for all of them.
+    async fn unknown(&self, arrival: &Arrival<'_>, verb: Verb, body: &[u8]) -> Refusal {
+        let published = self.published.load_full();
+        let mut decision = self.decide_use(&published, arrival);
+        if let Verdict::Allow(_) = decision.verdict {
+            // Allowed, but its address can't be used.
+            decision.verdict = Verdict::Deny(Denial::UnknownServer);
+            decision.mode = Mode::Enforce;
+        }
+        let document = Document::parse(body, &JsonLimits::CLIENT).ok();
+        let message =
+            document.as_ref().and_then(|document| envelope::parse(document.root(), Sender::Client).ok());
+        let (method, claim) = match (&message, verb) {
+            (Some(Message::Request(request)), _) => {
+                (request.method.as_ref(), judge::claim(request).map_or(Claim::Server, |(claim, _)| claim))
+            }
+            (Some(Message::Notification(notification)), _) => (notification.method.as_ref(), Claim::Server),
+            (Some(Message::Response(_)), _) => ("response", Claim::Server),
+            (None, Verb::Get) => ("http/GET", Claim::Server),
+            (None, Verb::Delete) => ("http/DELETE", Claim::Server),
+            (None, Verb::Post) => ("http/POST", Claim::Server),
+        };
+        let user_agent = user_agent(arrival.headers);
+        let origin = Origin {
+            principal: &arrival.identity.principal,
+            ip: &arrival.ip,
+            user_agent: &user_agent,
+            server: &arrival.server,
+        };
+        let trace = trace_id(arrival.headers);
+        let facts = Facts { trace: trace.as_deref(), ..claim.facts(method, "") };
+        self.enforcer.deny(origin, facts, &decision, &self.enforcer.request_id()).await;
+        Refusal::UnknownServer(arrival.server.clone())
+    }
+
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+        ip: &str,
+    ) -> Result<Arc<Identity>, Refusal> {
+        let resource = self.resource(path);
+        match self.authenticator.authenticate(headers, None, &resource, self.now()).await {
+            Ok(identity) => Ok(identity),
+            Err(failure) => {
+                let reason = failure.reason_code();
+                self.metrics.unauthenticated(reason);
+                self.failures.count(reason, ip);
+                tracing::debug!(reason, ip, "not authenticated");
+                let metadata = self.resource(&format!("/.well-known/oauth-protected-resource{path}"));
+                let challenge = Some(identity::challenge(&metadata, &failure));
+                Err(Refusal::Unauthenticated { failure, challenge })
+            }
+        }
+    }
+
+    /// An absolute URL of our own: the canonical resource identifier of an endpoint (RFC 8707).
+    fn resource(&self, path: &str) -> String {
+        let base = self.settings.public_url.as_str();
+        format!("{}{path}", base.strip_suffix('/').unwrap_or(base))
+    }
+
+    fn metadata(&self, path: &str) -> Response<Reply> {
+        let body = identity::metadata(&self.resource(path), &self.authenticator.authorization_servers());
+        let mut response = Response::new(Reply::whole(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        response
+    }
+
+    /// Reads a body within its size and time.
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, EdgeRefusal> {
+        let limits = &self.settings.limits;
+        let reading = async {
+            let mut first = Bytes::new();
+            let mut rest = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| EdgeRefusal::BodyIncomplete)?;
+                // Trailers are not data, and nothing reads them.
+                let Ok(data) = frame.into_data() else { continue };
+                if first.is_empty() {
+                    first = data;
+                } else {
+                    if rest.is_empty() {
+                        rest.extend_from_slice(&first);
+                    }
+                    rest.extend_from_slice(&data);
+                }
+                if first.len().max(rest.len()) > limits.body_bytes {
+                    return Err(EdgeRefusal::BodyTooLarge(limits.body_bytes));
+                }
+            }
+            Ok(if rest.is_empty() { first } else { rest.freeze() })
+        };
+        match tokio::time::timeout(limits.body_timeout, reading).await {
+            Ok(read) => read,
+            Err(_) => Err(EdgeRefusal::BodyIncomplete),
+        }
+    }
+
+    pub(crate) fn published(&self) -> arc_swap::Guard<Arc<Published>> {
+        self.published.load()
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    pub(crate) fn enforcer(&self) -> &Enforcer {
+        &self.enforcer
+    }
+
+    pub(crate) fn handles(&self) -> &HandleKeys {
+        &self.handles
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        (self.clock)()
+    }
+
+    /// A number that no other request has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// An authenticated request, before its server is known to exist.
+struct Arrival<'a> {
+    identity: Arc<Identity>,
+    server: ServerId,
+    ip: String,
+    headers: &'a HeaderMap,
+}
+
+/// The `User-Agent`, cut at 256 bytes.
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.get(..256).unwrap_or(text).to_owned()
+}

@@ -1,0 +1,179 @@
+//! Connections: accepted up to a number, served within time and size limits, closed gracefully. Knows HTTP and TLS,
+//! nothing of MCP.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{gateway::Gateway, metrics::Present, tls::ServerTls};
+
+/// For a TLS handshake to finish.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Streams that one HTTP/2 connection may have open.
+const STREAMS: u32 = 256;
+
+/// A bound socket, with TLS or without.
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl Listener {
+    /// Binds.
+    ///
+    /// # Errors
+    /// The operating system's, for example when the port is taken.
+    pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, tls })
+    }
+
+    /// The address that was bound, with the port that was chosen.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Accepts until told to stop, then lets requests in progress end within the drain time.
+///
+/// # Errors
+/// If the listening socket fails for good.
+pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: CancellationToken) -> io::Result<()> {
+    let limits = gateway.settings().limits.clone();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    let graceful = GracefulShutdown::new();
+    let builder = Arc::new(builder(&limits));
+    let accepted = loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = stop.cancelled() => break Ok(()),
+        };
+        let Ok(place) = place else { break Ok(()) };
+        let accepted = tokio::select! {
+            accepted = listener.socket.accept() => accepted,
+            () = stop.cancelled() => break Ok(()),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = Connection {
+                    gateway: Arc::clone(&gateway),
+                    builder: Arc::clone(&builder),
+                    watcher: graceful.watcher(),
+                    peer,
+                    _place: place,
+                    _present: gateway.metrics().connection(),
+                };
+                let tls = listener.tls.as_ref().map(|tls| tls.acceptor());
+                connections.spawn(connection.run(stream, tls));
+            }
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    drop(listener);
+    gateway.drain();
+    connections.close();
+    let drained = async {
+        graceful.shutdown().await;
+        connections.wait().await;
+    };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::warn!(
+            left = gateway.metrics().requests_in_progress(),
+            "drain deadline passed; requests are cut off"
+        );
+    }
+    accepted
+}
+
+/// Failures of `accept` that pass: the peer left, or files ran out for a moment.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
+}
+
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOBUFS: i32 = 105;
+
+fn builder(limits: &crate::settings::Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_bytes.max(8192))
+        .max_headers(limits.headers)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(header_bytes)
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(Some(32))
+        .max_local_error_reset_streams(Some(64))
+        .keep_alive_interval(Some(limits.idle_timeout))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    watcher: hyper_util::server::graceful::Watcher,
+    peer: SocketAddr,
+    _place: OwnedSemaphorePermit,
+    _present: Present,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            return tracing::debug!(%error, "connection left before it was served");
+        }
+        match tls {
+            None => self.http(stream).await,
+            Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.http(stream).await,
+                Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
+                Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
+            },
+        }
+    }
+
+    async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let ip = self.peer.ip();
+        let gateway = Arc::clone(&self.gateway);
+        let service = service_fn(move |request| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok::<_, Infallible>(gateway.answer(ip, request).await) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let served = self.watcher.watch(connection.into_owned()).await;
+        if let Err(error) = served {
+            tracing::debug!(%error, peer = %self.peer, "connection ended");
+        }
+    }
+}

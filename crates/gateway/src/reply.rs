@@ -1,0 +1,76 @@
+//! The body of a response: whole, or streamed from a server as it comes. Dropping a streamed body ends the request
+//! to the server, which is how a client's disconnect arrives there.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// A stream that can fail: the connection is then cut, so that the client can't take a part for the whole.
+pub(crate) type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = Cut> + Send>>;
+
+/// A response was cut off. The reason is in the audit record and the log.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was cut off")]
+pub struct Cut;
+
+/// A response body.
+pub struct Reply(Inner);
+
+enum Inner {
+    Whole(Option<Bytes>),
+    Stream(ByteStream),
+}
+
+impl Reply {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self(Inner::Whole(None))
+    }
+
+    /// A whole body.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self(Inner::Whole(Some(bytes.into())))
+    }
+
+    /// A body that is made while it is sent.
+    pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
+        Self(Inner::Stream(Box::pin(body)))
+    }
+}
+
+impl From<Infallible> for Cut {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.0 {
+            Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Whole(bytes) => bytes.is_none(),
+            Inner::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Inner::Stream(stream) => stream.size_hint(),
+        }
+    }
+}

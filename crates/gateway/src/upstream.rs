@@ -1,0 +1,226 @@
+//! The servers behind the gateway, as HTTP endpoints. Sending takes an [`Admitted`]: what was not judged and recorded
+//! can't be sent. A client's headers never come here; each request's headers are made anew.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use narrows_core::{
+    ids::ServerId,
+    ports::ServerHealth,
+    resource::{Server, Transport},
+};
+use narrows_egress::{AddressPolicy, Body, Client, ClientLimits, EgressError, Target};
+
+use crate::{
+    enforcer::{Admitted, Ending, OpenCall},
+    session::SESSION_HEADER,
+};
+
+/// Tells the bridge of a local server which sessionless requests belong together; opaque, and sent to sockets only.
+const PRINCIPAL_HEADER: HeaderName = HeaderName::from_static("narrows-principal");
+
+/// Connections to one server, streams included.
+const CONNECTIONS: usize = 20_000;
+
+/// One server.
+pub(crate) struct Upstream {
+    id: ServerId,
+    target: TargetKey,
+    client: Client,
+    health: Arc<dyn ServerHealth>,
+}
+
+/// What a server's connections depend on. Equal keys share their pool over a change of the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TargetKey {
+    Socket(PathBuf),
+    Url(String),
+}
+
+/// What is needed to reach any server.
+pub(crate) struct Reach {
+    pub(crate) policy: Arc<AddressPolicy>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) health: Arc<dyn ServerHealth>,
+    pub(crate) socket_of: Arc<dyn Fn(&ServerId) -> PathBuf + Send + Sync>,
+}
+
+/// Why a server gave no answer that could be passed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UpstreamFailure {
+    /// Not running, or not reachable.
+    #[error("the server is not available: {0}")]
+    Unavailable(String),
+    /// Too slow.
+    #[error("the server did not answer in time: {0}")]
+    Timeout(&'static str),
+    /// It answered, but not in MCP.
+    #[error("the server's answer can't be passed on: {0}")]
+    Protocol(String),
+    /// It answered with an HTTP status that means nothing to an MCP client.
+    #[error("the server answered with HTTP status {0}")]
+    Status(u16),
+}
+
+impl UpstreamFailure {
+    /// What the client's user can do.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "try again later; who runs the gateway sees why in the server's log",
+            Self::Timeout(_) => "the call may have had an effect; look before you repeat it",
+            Self::Protocol(_) | Self::Status(_) => "this is a fault of the server; tell who runs it",
+        }
+    }
+
+    /// The same, in a word for the record.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "server unavailable",
+            Self::Timeout(_) => "server timed out",
+            Self::Protocol(_) => "server broke the protocol",
+            Self::Status(_) => "server answered with an unusable status",
+        }
+    }
+}
+
+/// A request to a server.
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Opaque key of the principal.
+    pub(crate) principal: HeaderValue,
+}
+
+/// What a server's response body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Json,
+    Events,
+    Other,
+}
+
+/// The head of a server's answer; the body is still to come.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content: Content,
+    pub(crate) length: Option<u64>,
+    pub(crate) session: Option<String>,
+    pub(crate) body: Body,
+    pub(crate) open: OpenCall,
+}
+
+impl Upstream {
+    pub(crate) fn new(server: &Server, reach: &Reach) -> Result<Self, EgressError> {
+        let target = TargetKey::of(server, reach);
+        let destination = match &target {
+            TargetKey::Socket(path) => Target::Unix(path.clone()),
+            TargetKey::Url(text) => Target::Url(narrows_egress::parse_url(text)?),
+        };
+        let limits = ClientLimits { max_connections: CONNECTIONS, ..ClientLimits::default() };
+        let client = Client::new(destination, Arc::clone(&reach.policy), limits, Arc::clone(&reach.tls))?;
+        Ok(Self { id: server.id.clone(), target, client, health: Arc::clone(&reach.health) })
+    }
+
+    /// Whether this still leads where the server now is.
+    pub(crate) fn leads_to(&self, server: &Server, reach: &Reach) -> bool {
+        self.target == TargetKey::of(server, reach)
+    }
+
+    /// Sends what was admitted and waits for the head of the answer. On failure the outcome has been written.
+    pub(crate) async fn send(
+        &self,
+        admitted: Admitted,
+        outgoing: Outgoing,
+        timeout: Duration,
+    ) -> Result<Answer, UpstreamFailure> {
+        let open = admitted.into_open();
+        if let Some(reason) = self.health.unavailable(&self.id) {
+            return Err(self.fail(open, UpstreamFailure::Unavailable(reason)));
+        }
+        let request = self.request(outgoing);
+        let response = match tokio::time::timeout(timeout, self.client.send(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.fail(open, self.explain(&error))),
+            Err(_) => return Err(self.fail(open, UpstreamFailure::Timeout("no response began"))),
+        };
+        let (head, body) = response.into_parts();
+        let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+        Ok(Answer {
+            status: head.status,
+            content: content(text(&header::CONTENT_TYPE)),
+            length: text(&header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
+            session: text(&SESSION_HEADER).filter(|id| is_session_id(id)).map(str::to_owned),
+            body,
+            open,
+        })
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Request<Bytes> {
+        let mut request = Request::new(outgoing.body);
+        *request.method_mut() = outgoing.method;
+        *request.headers_mut() = outgoing.headers;
+        let headers = request.headers_mut();
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("narrows/", env!("CARGO_PKG_VERSION"))),
+        );
+        match &self.target {
+            TargetKey::Socket(_) => {
+                headers.insert(PRINCIPAL_HEADER, outgoing.principal);
+            }
+            TargetKey::Url(_) => {}
+        }
+        request
+    }
+
+    /// Writes the outcome and the log line of a failure.
+    fn fail(&self, open: OpenCall, failure: UpstreamFailure) -> UpstreamFailure {
+        tracing::warn!(server = %self.id, request = open.request_id(), %failure, "no answer from the server");
+        open.close(Ending::Error(failure.label()), 0);
+        failure
+    }
+
+    fn explain(&self, error: &EgressError) -> UpstreamFailure {
+        let unavailable =
+            |text: String| UpstreamFailure::Unavailable(self.health.unavailable(&self.id).unwrap_or(text));
+        if error.is_connect() {
+            unavailable(error.to_string())
+        } else if error.is_timeout() {
+            UpstreamFailure::Timeout("the connection stood still")
+        } else {
+            UpstreamFailure::Protocol(error.to_string())
+        }
+    }
+
+    /// Closes idle connections; those in use end with their requests.
+    pub(crate) fn close(&self) {
+        self.client.close();
+    }
+}
+
+impl TargetKey {
+    fn of(server: &Server, reach: &Reach) -> Self {
+        match &server.transport {
+            Transport::Stdio(_) => Self::Socket((reach.socket_of)(&server.id)),
+            Transport::Http(http) => Self::Url(http.url.clone()),
+        }
+    }
+}
+
+fn content(media_type: Option<&str>) -> Content {
+    let name = media_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if name.eq_ignore_ascii_case("application/json") {
+        Content::Json
+    } else if name.eq_ignore_ascii_case("text/event-stream") {
+        Content::Events
+    } else {
+        Content::Other
+    }
+}
+
+/// Visible ASCII (2025-11-25, Streamable HTTP, session management), of a length that fits a sealed handle.
+fn is_session_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 1024 && id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+}

@@ -1,0 +1,211 @@
+//! Event streams: relayed, resumed, judged again while they last.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{
+    legacy::open,
+    world::{Answer, ROLES, Script, World, events, status},
+};
+
+const CALL: &str = r#"{"jsonrpc":"2.0","id":"c-1","method":"tools/call","params":{"name":"read_file","arguments":{"path":"/a"},"_meta":{"progressToken":5}}}"#;
+
+/// The JSON of the events in a piece of stream.
+fn messages(text: &str) -> Vec<Value> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .filter(|data| !data.trim().is_empty())
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+fn ids(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.strip_prefix("id:")).map(|id| id.trim().to_owned()).collect()
+}
+
+fn held(pieces: &[&str]) -> Script {
+    Script { hold_open: true, ..events(pieces) }
+}
+
+async fn next(answer: &mut Answer) -> String {
+    loop {
+        let piece = answer.piece().await.expect("the stream goes on").expect("no cut");
+        if piece != ":\n\n" {
+            return piece;
+        }
+    }
+}
+
+#[tokio::test]
+async fn identifiers_are_rewritten_both_ways_and_server_requests_need_a_grant() {
+    let world = World::start().await;
+    let token = world.token("root", "admins");
+    let session = open(&world, &token).await;
+    let header = [("mcp-session-id", session.as_str())];
+    let stream = concat!(
+        "id: e1\ndata:\n\n",
+        "event: message\nid: e2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":$token,\"progress\":1}}\n\n",
+        "event: ping\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":5,\"progress\":2}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"sampling/createMessage\",\"params\":{\"maxTokens\":9}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{\"stray\":true}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"content\":[]}}\n\n",
+    );
+    world.server.will(events(&[stream]));
+    let answer = world.post(&token, &header, CALL).await;
+    assert_eq!(answer.header("content-type"), "text/event-stream");
+    let text = answer.text().await;
+    assert!(!text.contains("e1\n") && !text.contains("e2\n") && !text.contains("stray"), "{text}");
+    let got = messages(&text);
+    assert_eq!(got[0]["params"], json!({"progressToken": 5, "progress": 1}));
+    assert_eq!(got[1]["method"], "sampling/createMessage");
+    assert_eq!(got[2], json!({"jsonrpc":"2.0","id":"c-1","result":{"content":[]}}));
+    assert_eq!(got.len(), 3, "what belongs to nobody is dropped: {text}");
+
+    // The client's answer finds the server's request; a made-up id does not.
+    let reply = json!({"jsonrpc":"2.0","id":got[1]["id"],"result":{"role":"assistant"}}).to_string();
+    assert_eq!(world.post(&token, &header, &reply).await.status, 202);
+    let sent = world.server.seen().last().unwrap().json();
+    assert_eq!(sent, json!({"jsonrpc":"2.0","id":0,"result":{"role":"assistant"}}));
+    let made_up = json!({"jsonrpc":"2.0","id":0,"result":{}}).to_string();
+    assert_eq!(world.post(&token, &header, &made_up).await.status, 400);
+
+    // A cancellation names the request as the server knows it.
+    let called = world.server.seen()[1].json()["id"].clone();
+    let cancel =
+        json!({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"c-1"}}).to_string();
+    assert_eq!(world.post(&token, &header, &cancel).await.status, 202);
+    assert_eq!(world.server.seen().last().unwrap().json()["params"]["requestId"], called);
+
+    // The stream is resumed by our event id, and the answer on it still has the client's id.
+    let resume = format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{called},\"result\":{{\"late\":1}}}}\n\n");
+    world.server.will(events(&[&resume]));
+    let event = ids(&text)[1].clone();
+    let with_event = [("mcp-session-id", session.as_str()), ("last-event-id", event.as_str())];
+    let text = world.send("GET", &token, &with_event, "").await.text().await;
+    assert_eq!(messages(&text)[0], json!({"jsonrpc":"2.0","id":"c-1","result":{"late":1}}));
+    assert_eq!(world.server.seen().last().unwrap().headers["last-event-id"], "e2");
+    let forged = [("mcp-session-id", session.as_str()), ("last-event-id", "e2")];
+    assert_eq!(world.send("GET", &token, &forged, "").await.status, 400);
+    assert_eq!(world.send("GET", &token, &[], "").await.status, 400, "no session, nothing to listen to");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_may_not_ask_the_client_what_no_role_grants() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let stream = concat!(
+        "data: {\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"elicitation/create\",\"params\":{\"message\":\"password?\"}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"file:///closed/x\"}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"file:///open/x\"}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"content\":[],\"isError\":true}}\n\n",
+    );
+    world.server.will(events(&[stream]));
+    let text = world.post(&token, &[("mcp-session-id", session.as_str())], CALL).await.text().await;
+    let got = messages(&text);
+    assert!(!text.contains("password") && !text.contains("closed"), "{text}");
+    assert_eq!((got.len(), &got[0]["params"]["uri"]), (2, &json!("file:///open/x")));
+    let told = world.server.seen().last().unwrap().json();
+    assert_eq!((&told["id"], &told["error"]["code"]), (&json!(4), &json!(-32601)));
+    let summary = world.log.summary();
+    assert!(summary.contains(&"request.denied elicitation/create".to_owned()), "{summary:?}");
+    assert!(summary.contains(&"request.completed tools/call error".to_owned()), "{summary:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_grant_cuts_streams_and_calls_within_a_second() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let header = [("mcp-session-id", session.as_str())];
+    let note = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+    world.server.will(held(&[note]));
+    let mut listening = world.send("GET", &token, &header, "").await;
+    assert_eq!(messages(&next(&mut listening).await)[0]["method"], "notifications/tools/list_changed");
+    world
+        .server
+        .will(held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]));
+    let mut calling = world.post(&token, &header, CALL).await;
+    next(&mut calling).await;
+
+    // A change that leaves the grant leaves the streams.
+    world.publish("enforce", ROLES);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let without_readers = ROLES.replace("group: readers", "group: others");
+    let begun = Instant::now();
+    world.publish("enforce", &without_readers);
+    for answer in [&mut listening, &mut calling] {
+        loop {
+            match answer.piece().await {
+                Some(Ok(piece)) => assert_eq!(piece, ":\n\n"),
+                Some(Err(_)) | None => break,
+            }
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let ended: Vec<_> =
+        world.log.records().iter().filter(|r| r["outcome"]["status"] == "cancelled").cloned().collect();
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|record| record["outcome"]["error"] == "the grant was withdrawn"));
+    assert_eq!(world.post(&token, &header, CALL).await.status, 404, "the server is not there any more");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let world = World::start().await;
+    let token = super::issue(&world.issuer, "ann", "readers", 2);
+    let session = open(&world, &token).await;
+    world
+        .server
+        .will(held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]));
+    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
+    next(&mut listening).await;
+    let begun = Instant::now();
+    loop {
+        match listening.piece().await {
+            Some(Ok(piece)) => assert_eq!(piece, ":\n\n"),
+            Some(Err(_)) | None => break,
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_malformed_stream_is_cut_and_recorded_as_an_error() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    for bad in [
+        "data: not json\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"id\":$id,\"result\":{}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{},\"extra\":1}\n\n",
+        ": nothing\n\n",
+    ] {
+        world.server.will(events(&[bad]));
+        let mut answer = world.post(&token, &[], CALL).await;
+        let mut cut = false;
+        while let Some(piece) = answer.piece().await {
+            cut |= piece.is_err();
+        }
+        assert!(cut, "{bad}");
+        assert_eq!(world.log.summary().last().unwrap(), "request.completed tools/call error");
+    }
+    world.server.will(status(405));
+    let session = open_after(&world, &token).await;
+    assert_eq!(world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await.status, 405);
+    world.stop().await;
+}
+
+/// Opens a session although a script is waiting: the waiting one is put behind.
+async fn open_after(world: &World, token: &str) -> String {
+    let waiting = world.server.script.lock().unwrap().pop_front();
+    let session = open(world, token).await;
+    world.server.script.lock().unwrap().extend(waiting);
+    session
+}

@@ -1,0 +1,409 @@
+//! A gateway on a real socket, between a client that writes HTTP by hand and a server that says what it is told.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use narrows_core::{
+    ids::ServerId,
+    policy::Snapshot,
+    ports::{AppendError, AuditLog, Durable, LogIndex, Pairing, ServerHealth},
+    resource::{SourceFile, parse_files},
+};
+use narrows_egress::AddressPolicy;
+use narrows_gateway::{Gateway, Limits, Listener, Parts, Settings, identity};
+use narrows_mcp::handle::HandleKeys;
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// The record, kept in memory, that can be told to fail.
+#[derive(Default)]
+pub struct MemoryLog {
+    lines: Mutex<Vec<(Pairing, Value)>>,
+    pub mode: Mutex<LogMode>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub enum LogMode {
+    #[default]
+    Works,
+    Refuses,
+    Hangs,
+}
+
+impl MemoryLog {
+    pub fn records(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// `kind method tool` of each, for short comparisons.
+    pub fn summary(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let line = |record: &Value| {
+            let request = &record["request"];
+            let outcome = if record["outcome"].is_null() {
+                String::new()
+            } else {
+                format!(" {}", text(&record["outcome"]["status"]))
+            };
+            let tool = if request["tool"].is_null() {
+                String::new()
+            } else {
+                format!(" {}", text(&request["tool"]))
+            };
+            format!("{} {}{tool}{outcome}", text(&record["kind"]), text(&request["method"]))
+        };
+        self.records().iter().map(line).collect()
+    }
+
+    /// Intents that have no outcome yet.
+    pub fn open(&self) -> usize {
+        let lines = self.lines.lock().unwrap();
+        let intents = lines.iter().filter(|(pairing, _)| *pairing == Pairing::Intent).count();
+        intents - lines.iter().filter(|(pairing, _)| matches!(pairing, Pairing::Outcome(_))).count()
+    }
+
+    fn push(&self, pairing: Pairing, line: &[u8]) -> LogIndex {
+        let mut lines = self.lines.lock().unwrap();
+        lines.push((pairing, serde_json::from_slice(line).unwrap()));
+        LogIndex(lines.len() as u64 - 1)
+    }
+}
+
+impl AuditLog for MemoryLog {
+    fn append(&self, pairing: Pairing, line: Vec<u8>) -> Durable {
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            LogMode::Works => {
+                let index = self.push(pairing, &line);
+                Box::pin(async move { Ok(index) })
+            }
+            LogMode::Refuses => {
+                Box::pin(async { Err(AppendError::Unwritable { reason: "no space left on device".into() }) })
+            }
+            LogMode::Hangs => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn append_later(&self, pairing: Pairing, line: Vec<u8>) -> Result<(), AppendError> {
+        self.push(pairing, &line);
+        Ok(())
+    }
+
+    fn health(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
+}
+
+/// What the server got.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// What the server answers: status, headers, and pieces of body with a pause before each. In a piece, `$id` stands
+/// for the id of the request.
+#[derive(Clone)]
+pub struct Script {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub pieces: Vec<(Duration, String)>,
+    pub hold_open: bool,
+}
+
+pub fn json(body: impl Into<String>) -> Script {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    Script { status: 200, headers, pieces: vec![(Duration::ZERO, body.into())], hold_open: false }
+}
+
+pub fn events(pieces: &[&str]) -> Script {
+    let headers = vec![("content-type", "text/event-stream".to_owned())];
+    let pieces = pieces.iter().map(|piece| (Duration::ZERO, (*piece).to_owned())).collect();
+    Script { status: 200, headers, pieces, hold_open: false }
+}
+
+pub fn status(status: u16) -> Script {
+    Script { status, headers: vec![], pieces: vec![], hold_open: false }
+}
+
+#[derive(Default)]
+pub struct Server {
+    pub seen: Mutex<Vec<Seen>>,
+    pub script: Mutex<VecDeque<Script>>,
+}
+
+impl Server {
+    pub fn will(&self, script: Script) {
+        self.script.lock().unwrap().push_back(script);
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let (parts, body) = request.into_parts();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let id =
+            serde_json::from_str::<Value>(&body).map(|value| value["id"].to_string()).unwrap_or_default();
+        let token = serde_json::from_str::<Value>(&body)
+            .map(|value| value["params"]["_meta"]["progressToken"].to_string())
+            .unwrap_or_default();
+        self.seen.lock().unwrap().push(Seen {
+            method: parts.method.to_string(),
+            headers: parts.headers,
+            body,
+        });
+        let next = self.script.lock().unwrap().pop_front();
+        let script = next.unwrap_or_else(|| status(202));
+        let mut response = Response::builder().status(script.status);
+        for (name, value) in &script.headers {
+            response = response.header(*name, value);
+        }
+        let hold = script.hold_open;
+        let state = (script.pieces.into_iter(), id, token);
+        let body = futures_util::stream::unfold(state, move |(mut pieces, id, token)| async move {
+            match pieces.next() {
+                Some((pause, piece)) => {
+                    tokio::time::sleep(pause).await;
+                    let piece = piece.replace("$id", &id).replace("$token", &token);
+                    let frame = http_body::Frame::data(Bytes::from(piece));
+                    Some((Ok::<_, Infallible>(frame), (pieces, id, token)))
+                }
+                None if hold => std::future::pending().await,
+                None => None,
+            }
+        });
+        response.body(BodyExt::boxed_unsync(StreamBody::new(body))).unwrap()
+    }
+}
+
+/// Nothing is known against any server, or a reason is.
+#[derive(Default)]
+pub struct Health(pub Mutex<Option<String>>);
+
+impl ServerHealth for Health {
+    fn unavailable(&self, _: &ServerId) -> Option<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// All of it.
+pub struct World {
+    pub gateway: Arc<Gateway>,
+    pub log: Arc<MemoryLog>,
+    pub server: Arc<Server>,
+    pub health: Arc<Health>,
+    pub address: SocketAddr,
+    pub issuer: identity::Issuer,
+    upstream: SocketAddr,
+    published: std::sync::atomic::AtomicU64,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Roles of the tests: `reader` may read, `all` may do everything, `none` has no binding.
+pub const ROLES: &str = r#"
+---
+apiVersion: narrows.dev/v1alpha1
+kind: McpRole
+metadata: { name: reader }
+spec:
+  rules:
+    - { effect: allow, namespaces: [dev], servers: [files], tools: ["read_*"], resources: ["file:///open/*"], prompts: [greet] }
+    - { effect: deny, namespaces: [dev], servers: [files], tools: [read_file], when: 'args.path.contains("/secret/")' }
+---
+apiVersion: narrows.dev/v1alpha1
+kind: McpRole
+metadata: { name: all }
+spec:
+  rules:
+    - { effect: allow, namespaces: ["*"], servers: ["*"], tools: ["*"], resources: ["*"], resourceTemplates: ["*"], prompts: ["*"], methods: ["*"] }
+---
+apiVersion: narrows.dev/v1alpha1
+kind: McpRoleBinding
+metadata: { name: readers }
+spec: { role: reader, subjects: [{ group: readers }] }
+---
+apiVersion: narrows.dev/v1alpha1
+kind: McpRoleBinding
+metadata: { name: admins }
+spec: { role: all, subjects: [{ group: admins }] }
+"#;
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let server = Arc::new(Server::default());
+        let mut tasks = JoinSet::new();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = socket.local_addr().unwrap();
+        let upstream_server = Arc::clone(&server);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = socket.accept().await {
+                let server = Arc::clone(&upstream_server);
+                let service = service_fn(move |request| {
+                    let server = Arc::clone(&server);
+                    async move { Ok::<_, Infallible>(server.answer(request).await) }
+                });
+                let builder = hyper::server::conn::http1::Builder::new();
+                connections
+                    .spawn(async move { builder.serve_connection(TokioIo::new(stream), service).await });
+            }
+        });
+        let policy = Arc::new(AddressPolicy { allowed: vec!["127.0.0.0/8".parse().unwrap()], own: vec![] });
+        let tls = narrows_egress::tls_config(&[]).unwrap();
+        let (issuer, authenticator) = super::identity_parts(&policy, &tls);
+        let log = Arc::new(MemoryLog::default());
+        let health = Arc::new(Health::default());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let gateway = Gateway::new(Parts {
+            settings: Settings {
+                public_url: url::Url::parse(&format!("http://{address}")).unwrap(),
+                allowed_hosts: vec!["127.0.0.1".to_owned()],
+                allowed_origins: vec!["http://127.0.0.1".to_owned()],
+                limits,
+            },
+            authenticator,
+            audit: Arc::clone(&log) as Arc<dyn AuditLog>,
+            health: Arc::clone(&health) as Arc<dyn ServerHealth>,
+            handle_keys: HandleKeys::new([7; 32], &[]).unwrap(),
+            digest_key: [9; 32],
+            address_policy: policy,
+            upstream_tls: tls,
+            socket_of: Arc::new(|_| PathBuf::from("/nonexistent")),
+            clock: jiff::Timestamp::now,
+        });
+        let stop = CancellationToken::new();
+        let (served, stopped) = (Arc::clone(&gateway), stop.clone());
+        tasks.spawn(async move { narrows_gateway::serve(served, listener, stopped).await.unwrap() });
+        let published = std::sync::atomic::AtomicU64::new(0);
+        let world = Self { gateway, log, server, health, address, issuer, upstream, published, stop, tasks };
+        world.publish("enforce", ROLES);
+        world
+    }
+
+    /// Publishes the server with these roles.
+    pub fn publish(&self, mode: &str, roles: &str) {
+        let text = format!(
+            "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: {{ name: dev }}\nspec: {{ mode: {mode} }}\n\
+             ---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: files }}\n\
+             spec: {{ transport: http, url: \"http://{}/mcp\" }}\n{roles}",
+            self.upstream
+        );
+        let set = parse_files(&[SourceFile { name: "test.yaml".into(), text }]).unwrap();
+        let number = self.published.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        self.gateway.publish(Arc::new(Snapshot::compile(number, Arc::new(set)).unwrap()));
+    }
+
+    pub fn token(&self, subject: &str, group: &str) -> String {
+        super::issue(&self.issuer, subject, group, 3600)
+    }
+
+    /// Sends a POST with the headers every request has, and more.
+    pub async fn post(&self, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
+        self.send("POST", token, more, body).await
+    }
+
+    pub async fn send(&self, method: &str, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri("/mcp/dev/files");
+        let mut headers = vec![
+            ("host".to_owned(), self.address.to_string()),
+            ("accept".to_owned(), "application/json, text/event-stream".to_owned()),
+            ("authorization".to_owned(), format!("Bearer {token}")),
+        ];
+        if method == "POST" {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        for (name, value) in more {
+            headers.retain(|(present, _)| present != name);
+            headers.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let path = headers.iter().position(|(name, _)| name == ":path").map(|index| headers.remove(index).1);
+        if let Some(path) = path {
+            request = request.uri(path);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            let _closed = connection.await;
+        });
+        let response = sender.send_request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body, _driver: driver }
+    }
+
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// A response, its body still to be read.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    body: Incoming,
+    _driver: JoinSet<()>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The next piece; none at the end, an error as `Err`.
+    pub async fn piece(&mut self) -> Option<Result<String, String>> {
+        let frame = tokio::time::timeout(Duration::from_secs(5), self.body.frame())
+            .await
+            .expect("a piece in time")?;
+        Some(match frame {
+            Ok(frame) => Ok(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    pub async fn text(mut self) -> String {
+        let mut text = String::new();
+        while let Some(piece) = self.piece().await {
+            text.push_str(&piece.expect("a whole body"));
+        }
+        text
+    }
+
+    pub async fn json(self) -> Value {
+        let text = self.text().await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
