@@ -33,7 +33,7 @@ pub(crate) struct Context {
     pub(crate) session: Option<Session>,
     pub(crate) ip: String,
     pub(crate) user_agent: String,
-    pub(crate) trace: Option<String>,
+    pub(crate) traceparent: Option<String>,
     pub(crate) _slot: Slot,
     pub(crate) _present: Present,
 }
@@ -73,7 +73,7 @@ impl Context {
     pub(crate) fn facts<'a>(&'a self, claim: &'a Claim, method: &'a str, revision: &'a str) -> Facts<'a> {
         Facts {
             session: self.session.as_ref().map(|session| session.tag.as_str()),
-            trace: self.trace.as_deref(),
+            traceparent: self.traceparent.as_deref(),
             ..claim.facts(method, revision)
         }
     }
@@ -105,11 +105,36 @@ impl Context {
     }
 }
 
-/// The trace id of a W3C `traceparent` header (version 00), where it is well-formed.
-pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
+/// A W3C `traceparent` header of version 00, where it is well-formed.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("traceparent")?.to_str().ok()?;
-    let mut parts = value.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
     let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    (version == "00" && trace.len() == 32 && hex(trace)).then(|| trace.to_owned())
+    let mut parts = value.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let lengths = (version, trace.len(), parent.len(), flags.len(), parts.next()) == ("00", 32, 16, 2, None);
+    let present = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let sound = lengths && hex(trace) && hex(parent) && hex(flags) && present(trace) && present(parent);
+    sound.then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &str, expected: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", value.parse().unwrap());
+        assert_eq!(traceparent(&headers).is_some(), expected, "{value}");
+    }
+
+    #[test]
+    fn only_a_sound_trace_context_is_believed() {
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true);
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", false);
+        check("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false);
+        check("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false);
+        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false);
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false);
+        check("nonsense", false);
+    }
 }

@@ -20,6 +20,7 @@ use crate::{
     clock::{Clock, RequestIds, format_time},
     metrics::{Metrics, Outcome},
     refusal::Refusal,
+    telemetry::{CallFacts, CallSpan, Spans},
 };
 
 /// What is written of a request, besides who and what was decided.
@@ -32,7 +33,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) prompt: Option<&'a str>,
     pub(crate) revision: &'a str,
     pub(crate) arguments: Option<&'a str>,
-    pub(crate) trace: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
 }
 
 /// Who asks, from where, of whom.
@@ -52,6 +53,7 @@ pub(crate) struct Enforcer {
     clock: Clock,
     timeout: Duration,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<dyn Spans>>,
 }
 
 /// Proof that a request was allowed and that its intent is durable. Sending consumes it.
@@ -74,6 +76,7 @@ pub(crate) struct OpenCall {
     server: ServerId,
     started: Instant,
     cut: CutReason,
+    span: Option<Box<dyn CallSpan>>,
     closed: bool,
 }
 
@@ -103,9 +106,10 @@ impl Enforcer {
         clock: Clock,
         timeout: Duration,
         metrics: Arc<Metrics>,
+        spans: Option<Arc<dyn Spans>>,
     ) -> Self {
         let digest_key = hmac::Key::new(hmac::HMAC_SHA256, digest_key);
-        Self { audit, digest_key, ids: RequestIds::default(), clock, timeout, metrics }
+        Self { audit, digest_key, ids: RequestIds::default(), clock, timeout, metrics, spans }
     }
 
     /// Carries out a decision: records a refusal and returns it, or makes the intent durable and returns the proof.
@@ -150,6 +154,7 @@ impl Enforcer {
         request_id: String,
     ) -> Result<Admitted, Refusal> {
         let started = Instant::now();
+        let span = self.span(origin, facts, &request_id);
         let line = self
             .record(RecordKind::RequestAdmitted, origin, facts, decision, &request_id)
             .map_err(|source| Refusal::Unrecorded { id: id.cloned(), source })?;
@@ -179,9 +184,25 @@ impl Enforcer {
                 server: origin.server.clone(),
                 started,
                 cut: CutReason::default(),
+                span,
                 closed: false,
             },
         })
+    }
+
+    fn span(&self, origin: Origin<'_>, facts: Facts<'_>, request_id: &str) -> Option<Box<dyn CallSpan>> {
+        let spans = self.spans.as_ref()?;
+        Some(spans.start(&CallFacts {
+            method: facts.method,
+            revision: facts.revision,
+            session: facts.session,
+            tool: facts.tool,
+            prompt: facts.prompt,
+            resource: facts.resource,
+            server: &origin.server.to_string(),
+            request_id,
+            parent: facts.traceparent,
+        }))
     }
 
     /// Records a refusal. The refusal stands whether or not it could be recorded.
@@ -270,7 +291,7 @@ impl Enforcer {
             before: None,
             after: None,
             outcome: None,
-            trace: facts.trace,
+            trace: facts.traceparent.and_then(trace_id),
         };
         encode(&record)
     }
@@ -317,6 +338,11 @@ impl OpenCall {
         &self.request_id
     }
 
+    /// The trace context that goes to the server.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        self.span.as_ref().and_then(|span| span.traceparent())
+    }
+
     /// Writes the outcome.
     pub(crate) fn close(mut self, ending: Ending, bytes: u64) {
         self.write(ending, bytes);
@@ -333,6 +359,9 @@ impl OpenCall {
             Ending::Cancelled(reason) => ("cancelled", Some(reason), Outcome::Cancelled),
         };
         self.metrics.completed(label, elapsed);
+        if let Some(span) = self.span.take() {
+            span.end(error);
+        }
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 microseconds, which is 285 years")]
         let duration_ms = elapsed.as_micros() as f64 / 1000.0;
         let id = self.ids.next(self.clock);
@@ -377,6 +406,11 @@ impl Drop for OpenCall {
         let reason = self.cut.0.get().copied().unwrap_or("the client ended the request");
         self.write(Ending::Cancelled(reason), 0);
     }
+}
+
+/// The trace id of a `traceparent` that was checked by [`crate::context::traceparent`].
+fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
 }
 
 fn encode(record: &Record<'_>) -> Result<Vec<u8>, AppendError> {

@@ -26,7 +26,7 @@ use crate::{
     anonymous::Failures,
     clock::{Clock, RequestIds},
     concurrency::{self, Concurrency},
-    context::{Context, trace_id},
+    context::{Context, traceparent},
     edge::{self, Head, Verb},
     enforcer::{Enforcer, Facts, Origin},
     exchange,
@@ -38,6 +38,7 @@ use crate::{
     route::Route,
     session::{self, Binding, SESSION_HEADER},
     settings::Settings,
+    telemetry::Spans,
     upstream::{Reach, Upstream},
 };
 use narrows_core::decision::{Decision, Denial, Effect, Mode, Verdict};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub socket_of: Arc<dyn Fn(&ServerId) -> PathBuf + Send + Sync>,
     /// The time.
     pub clock: Clock,
+    /// Who collects spans; nobody, unless wanted.
+    pub spans: Option<Arc<dyn Spans>>,
 }
 
 /// A snapshot and the ways to its servers. Swapped whole.
@@ -101,6 +104,7 @@ impl Gateway {
             parts.clock,
             parts.settings.limits.audit_timeout,
             Arc::clone(&metrics),
+            parts.spans,
         );
         let empty = Published { snapshot: Arc::new(Snapshot::empty()), upstreams: HashMap::new() };
         Arc::new(Self {
@@ -244,7 +248,7 @@ impl Gateway {
             },
             session,
             user_agent: user_agent(arrival.headers),
-            trace: trace_id(arrival.headers),
+            traceparent: traceparent(arrival.headers),
             identity: arrival.identity,
             server: arrival.server,
             ip: arrival.ip,
@@ -311,8 +315,8 @@ impl Gateway {
             user_agent: &user_agent,
             server: &arrival.server,
         };
-        let trace = trace_id(arrival.headers);
-        let facts = Facts { trace: trace.as_deref(), ..claim.facts(method, "") };
+        let traceparent = traceparent(arrival.headers);
+        let facts = Facts { traceparent: traceparent.as_deref(), ..claim.facts(method, "") };
         self.enforcer.deny(origin, facts, &decision, &self.enforcer.request_id()).await;
         Refusal::UnknownServer(arrival.server.clone())
     }

@@ -23,6 +23,7 @@ mod reply;
 mod route;
 mod session;
 pub mod settings;
+pub mod telemetry;
 mod tls;
 mod upstream;
 

@@ -139,7 +139,7 @@ impl Upstream {
         if let Some(reason) = self.health.unavailable(&self.id) {
             return Err(self.fail(open, UpstreamFailure::Unavailable(reason)));
         }
-        let request = self.request(outgoing);
+        let request = self.request(outgoing, open.traceparent());
         let response = match tokio::time::timeout(timeout, self.client.send(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.fail(open, self.explain(&error))),
@@ -157,7 +157,7 @@ impl Upstream {
         })
     }
 
-    fn request(&self, outgoing: Outgoing) -> Request<Bytes> {
+    fn request(&self, outgoing: Outgoing, traceparent: Option<String>) -> Request<Bytes> {
         let mut request = Request::new(outgoing.body);
         *request.method_mut() = outgoing.method;
         *request.headers_mut() = outgoing.headers;
@@ -166,6 +166,9 @@ impl Upstream {
             header::USER_AGENT,
             HeaderValue::from_static(concat!("narrows/", env!("CARGO_PKG_VERSION"))),
         );
+        if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert("traceparent", value);
+        }
         match &self.target {
             TargetKey::Socket(_) => {
                 headers.insert(PRINCIPAL_HEADER, outgoing.principal);

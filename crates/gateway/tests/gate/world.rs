@@ -297,6 +297,7 @@ impl World {
             upstream_tls: tls,
             socket_of: Arc::new(|_| PathBuf::from("/nonexistent")),
             clock: jiff::Timestamp::now,
+            spans: None,
         });
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&gateway), stop.clone());
