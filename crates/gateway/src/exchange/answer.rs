@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Up to this size a response is read before it is passed on, which saves a body being driven piece by piece.
-const SMALL: u64 = 64 * 1024;
+const SMALL: usize = 64 * 1024;
 
 /// A request that was sent.
 pub(super) struct Call {
@@ -125,37 +125,39 @@ async fn refused(call: &Call, answer: Answer) -> Result<Response<Reply>, Refusal
     Err(call.failed(failure))
 }
 
-/// A JSON response, passed on with the id restored.
+/// A JSON response, passed on with the id restored. One that is small is read before anything is said to the client,
+/// so that a bad one becomes a refusal; the rest of a large one is streamed.
 async fn plain(call: Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
     let captures = match call.revision.era() {
         Era::Sessions => Captures::NONE,
         Era::Stateless => Captures::of(&[Member::RequestState, Member::InputRequests, Member::CacheScope]),
     };
     let mut stream = ResponseStream::new(call.upstream_id.clone(), call.client_id.clone(), captures);
-    if answer.length.is_none_or(|length| length > SMALL) {
-        let status = answer.status;
-        let body = Rewrite::new(call, answer, stream);
-        let mut response = json_response(status, Bytes::new());
-        *response.body_mut() = Reply::stream(body);
-        return Ok(response);
-    }
-    let Answer { body, open, .. } = answer;
-    let limit = usize::try_from(SMALL).unwrap_or(usize::MAX);
-    let bytes = match read(&call.context, body, limit).await {
-        Ok(bytes) => bytes,
+    let Answer { mut body, open, .. } = answer;
+    let start = match read_start(&call.context, &mut body, SMALL).await {
+        Ok(start) => start,
         Err(reason) => return Err(call.broken(open, reason)),
     };
+    let bytes = match &start {
+        Start::Whole(bytes) | Start::Part(bytes) => bytes,
+    };
     let mut text = Vec::with_capacity(bytes.len() + 64);
-    let mut capture = |member: Member, raw: &str| judge_member(&call, member, raw);
-    if let Err(error) = stream.feed(&bytes, &mut text, &mut capture) {
+    if let Err(error) = stream.feed(bytes, &mut text, &mut |member, raw| judge_member(&call, member, raw)) {
         return Err(call.broken(open, error.to_string()));
     }
-    match stream.finish() {
-        Ok(ending) => {
-            open.close(ending_of(&ending), text.len() as u64);
-            Ok(json_response(StatusCode::OK, text))
+    match start {
+        Start::Part(_) => {
+            let mut response = json_response(StatusCode::OK, Bytes::new());
+            *response.body_mut() = Reply::stream(Rewrite::new(call, body, open, stream, text));
+            Ok(response)
         }
-        Err(error) => Err(call.broken(open, error.to_string())),
+        Start::Whole(_) => match stream.finish() {
+            Ok(ending) => {
+                open.close(ending_of(&ending), text.len() as u64);
+                Ok(json_response(StatusCode::OK, text))
+            }
+            Err(error) => Err(call.broken(open, error.to_string())),
+        },
     }
 }
 
@@ -246,10 +248,26 @@ fn negotiated(text: &[u8]) -> Result<Revision, String> {
     revision.ok_or_else(|| format!("it speaks a revision with sessions that is not supported: `{said}`"))
 }
 
+/// The start of a body.
+enum Start {
+    /// All of it.
+    Whole(Bytes),
+    /// More than was asked for, and there may be more to come.
+    Part(Bytes),
+}
+
 /// Reads a whole body, within a size and with a limit on silence.
 pub(super) async fn read(context: &Context, mut body: Body, limit: usize) -> Result<Bytes, &'static str> {
+    match read_start(context, &mut body, limit).await? {
+        Start::Whole(bytes) => Ok(bytes),
+        Start::Part(_) => Err("it is too large"),
+    }
+}
+
+/// Reads a body until it ends or is larger than `limit`.
+async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<Start, &'static str> {
     let idle = context.limits().upstream_idle_timeout;
-    let mut first: Option<Bytes> = None;
+    let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
@@ -259,20 +277,19 @@ pub(super) async fn read(context: &Context, mut body: Body, limit: usize) -> Res
             Err(_) => return Err("it stood still"),
         };
         let Ok(data) = frame.into_data() else { continue };
-        match &first {
-            None => first = Some(data),
-            Some(head) => {
-                if rest.is_empty() {
-                    rest.extend_from_slice(head);
-                }
-                rest.extend_from_slice(&data);
+        if first.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
             }
+            rest.extend_from_slice(&data);
         }
-        if rest.len().max(first.as_ref().map_or(0, Bytes::len)) > limit {
-            return Err("it is too large");
+        if first.len().max(rest.len()) > limit {
+            return Ok(Start::Part(if rest.is_empty() { first } else { rest.into() }));
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
+    Ok(Start::Whole(if rest.is_empty() { first } else { rest.into() }))
 }
 
 /// A large JSON response on its way through. Dropping it drops the request to the server.
@@ -285,21 +302,24 @@ struct Rewrite {
     limit: u64,
     idle: Duration,
     silence: Pin<Box<tokio::time::Sleep>>,
+    /// What was made of the start, to be sent first.
+    ready: Option<Vec<u8>>,
 }
 
 impl Rewrite {
-    fn new(call: Call, answer: Answer, stream: ResponseStream) -> Self {
+    fn new(call: Call, body: Body, open: OpenCall, stream: ResponseStream, ready: Vec<u8>) -> Self {
         let limits = call.context.limits();
         let (limit, idle) = (limits.response_bytes, limits.upstream_idle_timeout);
         Self {
             call,
-            body: answer.body,
+            body,
             stream: Some(stream),
-            open: Some(answer.open),
-            bytes: 0,
+            open: Some(open),
+            bytes: ready.len() as u64,
             limit,
             idle,
             silence: Box::pin(tokio::time::sleep(idle)),
+            ready: Some(ready),
         }
     }
 
@@ -332,6 +352,9 @@ impl http_body::Body for Rewrite {
 
     fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
+        if let Some(ready) = this.ready.take() {
+            return Poll::Ready(Some(Ok(Frame::data(ready.into()))));
+        }
         loop {
             if this.stream.is_none() {
                 return Poll::Ready(None);

@@ -279,7 +279,13 @@ async fn a_large_result_is_streamed_with_its_id_restored() {
     assert_eq!(answer["result"]["content"][0]["text"].as_str().unwrap().len(), 300_000);
     let wrong =
         format!(r#"{{"result":{{"content":[{{"type":"text","text":"{text}"}}]}},"jsonrpc":"2.0","id":3}}"#);
-    world.server.will(answers(wrong));
+    let mut late = answers("");
+    late.pieces = wrong
+        .as_bytes()
+        .chunks(50_000)
+        .map(|piece| (Duration::from_millis(20), String::from_utf8(piece.to_vec()).unwrap()))
+        .collect();
+    world.server.will(late);
     let mut answer = world.post(&token, &[], CALL).await;
     let mut last = Ok(String::new());
     while let Some(piece) = answer.piece().await {
