@@ -8,10 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use narrows_gateway::identity::Issuer;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, keys::PrivatePem};
 
 /// A data directory that exists and is ours alone.
 #[derive(Debug, Clone)]
@@ -37,6 +38,13 @@ impl Installation {
     /// The name of the audit log that this machine writes, and of the key that signs it.
     pub(crate) fn log_origin(&self) -> String {
         format!("narrows.dev/{}/{LOG_WRITER}", self.id)
+    }
+
+    /// The built-in issuer, whose tokens are good here alone.
+    pub(crate) fn issuer(&self, key: &PrivatePem) -> Result<Issuer, Failure> {
+        let issuer = format!("urn:narrows:{}", self.id);
+        Issuer::load(key.as_str(), &issuer, &format!("{issuer}:mcp"))
+            .map_err(|error| Failure::from_error(&error))
     }
 }
 

@@ -1,13 +1,10 @@
 //! The installation's keys: made at random at the first start, kept with mode 0600, refused if others may read them.
 //! There is no default key and no way to give a weak one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use aws_lc_rs::{
-    rand::{SecureRandom as _, SystemRandom},
-    signature::Ed25519KeyPair,
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use narrows_gateway::identity::Issuer;
 
 use crate::{
     data_dir::{DataDir, Kind, check_private, write_private},
@@ -50,7 +47,8 @@ impl Keys {
         let at = |name: &str| data_dir.keys().join(name);
         for name in [TOKEN_SIGNING, LOG_SIGNING] {
             if !at(name).exists() {
-                write_private(&at(name), new_pem()?.as_bytes())?;
+                let key = Issuer::generate_key().map_err(|error| Failure::from_error(&error))?;
+                write_private(&at(name), key.expose().as_bytes())?;
             }
         }
         for name in [HANDLES, DIGEST] {
@@ -91,19 +89,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     Ok(bytes)
 }
 
-fn new_pem() -> Result<String, Failure> {
-    let failed = || Failure::new("cannot make an Ed25519 key");
-    let document = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| failed())?;
-    let encoded = STANDARD.encode(document.as_ref());
-    let mut text = String::from("-----BEGIN PRIVATE KEY-----\n");
-    for line in encoded.as_bytes().chunks(64) {
-        text.push_str(std::str::from_utf8(line).map_err(|_| failed())?);
-        text.push('\n');
-    }
-    text.push_str("-----END PRIVATE KEY-----\n");
-    Ok(text)
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if !path.exists() {
         return Err(Failure::new(format!("there is no key `{}`", path.display())).hint(
@@ -114,15 +99,14 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))
 }
 
-fn pem(path: &PathBuf) -> Result<PrivatePem, Failure> {
+fn pem(path: &Path) -> Result<PrivatePem, Failure> {
     let text = String::from_utf8(read(path)?).map_err(|_| damaged(path))?;
-    let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
-    let document = STANDARD.decode(body).map_err(|_| damaged(path))?;
-    Ed25519KeyPair::from_pkcs8(&document).map_err(|_| damaged(path))?;
+    // Any key of the kind will do to see that the file holds one.
+    Issuer::load(&text, "", "").map_err(|_| damaged(path))?;
     Ok(PrivatePem(text))
 }
 
-fn symmetric(path: &PathBuf) -> Result<SymmetricKey, Failure> {
+fn symmetric(path: &Path) -> Result<SymmetricKey, Failure> {
     let bytes: [u8; 32] = read(path)?.try_into().map_err(|_| damaged(path))?;
     if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
         return Err(damaged(path));

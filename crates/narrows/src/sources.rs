@@ -76,10 +76,12 @@ fn place(path: &Path) -> Place {
 }
 
 fn problem(path: &Path, error: &std::io::Error) -> Problem {
-    let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => "check the path",
-        std::io::ErrorKind::PermissionDenied => "let the account that runs narrows read it",
-        _ => "see whether the disk and the path are sound",
+    let hint = if error.kind() == std::io::ErrorKind::NotFound {
+        "check the path"
+    } else if error.kind() == std::io::ErrorKind::PermissionDenied {
+        "let the account that runs narrows read it"
+    } else {
+        "see whether the disk and the path are sound"
     };
     Problem { place: place(path), message: format!("cannot be read: {error}"), hint: Some(hint.to_owned()) }
 }

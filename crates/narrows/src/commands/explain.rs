@@ -141,9 +141,10 @@ fn known_arguments(text: &str) -> Result<String, Failure> {
     };
     let document = narrows_mcp::json::Document::parse(text.as_bytes(), &narrows_mcp::json::Limits::default())
         .map_err(|error| wrong(error.to_string()))?;
-    match document.root().kind() {
-        narrows_mcp::json::Kind::Object => Ok(document.as_str().to_owned()),
-        _ => Err(wrong("it is something else".to_owned())),
+    if document.root().kind() == narrows_mcp::json::Kind::Object {
+        Ok(document.as_str().to_owned())
+    } else {
+        Err(wrong("it is something else".to_owned()))
     }
 }
 

@@ -192,10 +192,13 @@ impl Scratch {
 }
 
 fn entry(path: String, stat: &rustix::fs::Stat) -> Entry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Directory,
-        _ => EntryKind::Other,
+    let found = FileType::from_raw_mode(stat.st_mode);
+    let kind = if found.is_file() {
+        EntryKind::File
+    } else if found.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
     };
     Entry { path, kind, bytes: u64::try_from(stat.st_size).unwrap_or(0), modified: stat.st_mtime }
 }

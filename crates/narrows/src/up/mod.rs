@@ -1,8 +1,90 @@
-//! up
+//! `narrows up`: everything in one process, from nothing to draining. What is built here in this order is taken down
+//! in the opposite one: no more connections, requests in progress end, servers end, the log is closed.
+
+mod certificate;
+mod demo;
+mod follow;
+mod inputs;
 mod plan;
-use crate::{cli::UpArgs, environment::Environment, failure::Failure};
-use std::{path::PathBuf, process::ExitCode};
-pub(crate) async fn run(args: UpArgs, _root: PathBuf, _env: &Environment) -> Result<ExitCode, Failure> {
-    plan::Plan::check(args)?;
-    Ok(ExitCode::SUCCESS)
+mod publish;
+mod system;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use narrows_local::ServerStatus;
+
+use crate::{
+    cli::UpArgs, data_dir::DataDir, environment::Environment, failure::Failure, output, signals::Signals,
+};
+use plan::{Plan, Source, Transport};
+use system::System;
+
+/// The exit code of a process that a second signal ended.
+const ENDED_BY_SIGNAL: u8 = 130;
+/// How long the greeting waits for the demo's server.
+const DEMO_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs until a signal, or until a part of it fails.
+pub(crate) async fn run(args: UpArgs, root: PathBuf, environment: &Environment) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen()?;
+    let plan = Plan::check(args)?;
+    let data_dir = DataDir::open_or_create(root)?;
+    let _lock = data_dir.lock()?;
+    let mut system = tokio::select! {
+        started = System::start(&plan, &data_dir, environment) => started?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    say(&plan, &system);
+    if plan.source == Source::Demo {
+        tokio::select! {
+            greeted = greet(&data_dir, &system) => greeted?,
+            () = signals.next() => return end(system, signals, Ok(())).await,
+        }
+    }
+    let failed = tokio::select! {
+        failure = system.failed() => Err(failure),
+        () = signals.next() => Ok(()),
+    };
+    end(system, signals, failed).await
+}
+
+async fn end(system: System, mut signals: Signals, result: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    tracing::info!("draining; a second signal ends at once");
+    tokio::select! {
+        drained = system.drain() => result.and(drained).map(|()| ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::from(ENDED_BY_SIGNAL)),
+    }
+}
+
+/// What an operator should know now that it runs.
+fn say(plan: &Plan, system: &System) {
+    tracing::info!(url = %system.public_url, admin = %system.admin_address, "listening");
+    match plan.transport {
+        Transport::Loopback | Transport::Tls { .. } => {}
+        Transport::InsecurePlainHttp => tracing::warn!(
+            "plain HTTP beyond this machine, as asked for: whoever is on the way can read tokens and data, and use them"
+        ),
+    }
+    if system.is_empty {
+        tracing::warn!("nothing is configured: every request is denied");
+        eprintln!(
+            "What to do next:\n  \
+             narrows up --demo                               try it with a demo server and two people\n  \
+             narrows check -f narrows.yaml                   check resources of your own (docs/configuration.md)\n  \
+             narrows up -f narrows.yaml                      run with them\n  \
+             narrows token create --subject you@example.com  make a token"
+        );
+    }
+}
+
+async fn greet(data_dir: &DataDir, system: &System) -> Result<(), Failure> {
+    let wait = async {
+        while system.demo_status() != Some(ServerStatus::Ready) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(DEMO_PATIENCE, wait).await.is_err() {
+        tracing::warn!(status = ?system.demo_status(), "the demo server is not ready");
+    }
+    output::write(&demo::greeting(data_dir, &system.executable, &system.issuer, &system.public_url)?)
 }

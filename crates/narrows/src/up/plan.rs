@@ -194,10 +194,8 @@ mod tests {
 
     fn plan(arguments: &str) -> Result<Plan, String> {
         let arguments = ["narrows", "up"].into_iter().chain(arguments.split_whitespace());
-        match Cli::try_parse_from(arguments).unwrap().command {
-            Command::Up(args) => Plan::check(*args).map_err(|failure| failure.to_string()),
-            other => panic!("{other:?}"),
-        }
+        let Command::Up(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("not `up`") };
+        Plan::check(*args).map_err(|failure| failure.to_string())
     }
 
     #[test]

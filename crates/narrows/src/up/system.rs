@@ -1,0 +1,241 @@
+//! The running parts, made and taken down.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use narrows_core::audit::record_id;
+use narrows_egress::AddressPolicy;
+use narrows_gateway::{
+    Gateway, Limits, Parts, Settings, admin,
+    identity::{self, Authenticator, Issuer, KeyPolicy},
+};
+use narrows_local::{LocalConfig, LocalServers, ServerStatus};
+use narrows_mcp::handle::HandleKeys;
+use narrows_store::{Log, LogOptions, key::SigningKey, state::State};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    demo, follow,
+    inputs::{Certificate, Doors, Resources},
+    plan::Plan,
+    publish::{InForce, Publisher},
+};
+use crate::{
+    data_dir::{DataDir, Installation, LOG_WRITER},
+    environment::Environment,
+    failure::Failure,
+    keys::{self, Keys},
+};
+
+/// How long parts other than the gateway may take to end.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Everything that runs.
+pub(super) struct System {
+    /// The URL that agents use.
+    pub(super) public_url: Url,
+    /// Where health and metrics are.
+    pub(super) admin_address: SocketAddr,
+    /// Whether nothing is configured.
+    pub(super) is_empty: bool,
+    /// This program.
+    pub(super) executable: PathBuf,
+    /// The built-in issuer.
+    pub(super) issuer: Issuer,
+    kept: Kept,
+    tasks: Tasks,
+}
+
+/// What outlives the tasks, to be closed after them.
+struct Kept {
+    log: Arc<Log>,
+    local: Arc<LocalServers>,
+    authenticator: Arc<Authenticator>,
+}
+
+/// The tasks, in the two groups that are ended one after the other.
+#[derive(Default)]
+struct Tasks {
+    /// What faces agents.
+    front: JoinSet<Result<(), Failure>>,
+    stop_front: CancellationToken,
+    /// Everything else.
+    behind: JoinSet<Result<(), Failure>>,
+    stop_behind: CancellationToken,
+}
+
+impl System {
+    /// Makes all parts, puts the first state in force and begins to serve.
+    pub(super) async fn start(
+        plan: &Plan,
+        data_dir: &DataDir,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let executable = std::env::current_exe()
+            .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
+        let keys = Keys::load_or_create(data_dir)?;
+        let installation = data_dir.installation_or(record_id(Timestamp::now(), keys::random()?))?;
+        let issuer = installation.issuer(&keys.token_signing)?;
+        let mut resources = Resources::read(plan, || demo::write(data_dir, &executable))?;
+        let certificate = Certificate::read(plan)?;
+        let doors = Doors::bind(plan, certificate.as_ref()).await?;
+        let public_url = plan.public_url(doors.agents_address)?;
+
+        let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
+        let log = Arc::new(open_log(data_dir, &installation, &keys)?);
+        let local = Arc::new(local_servers(data_dir, environment, executable.clone())?);
+        let own = vec![doors.agents_address, doors.admin_address];
+        let addresses = Arc::new(AddressPolicy { allowed: plan.allow_upstream.clone(), own });
+        let tls = narrows_egress::tls_config(&[]).map_err(|error| Failure::from_error(&error))?;
+        let authenticator = Authenticator::new(identity::Settings {
+            builtin: issuer.public().clone(),
+            addresses: Arc::clone(&addresses),
+            tls: Arc::clone(&tls),
+            store: Arc::clone(&state) as _,
+            clock: Timestamp::now,
+            keys: KeyPolicy::default(),
+        });
+        let authenticator = Arc::new(authenticator.map_err(|error| Failure::from_error(&error))?);
+        let sockets = Arc::clone(&local);
+        let gateway = Gateway::new(Parts {
+            settings: Settings {
+                public_url: public_url.clone(),
+                allowed_hosts: plan.allowed_hosts(&public_url),
+                allowed_origins: plan.allowed_origins(&public_url),
+                limits: Limits::default(),
+            },
+            authenticator: Arc::clone(&authenticator),
+            audit: Arc::clone(&log) as _,
+            health: Arc::clone(&local) as _,
+            handle_keys: HandleKeys::new(keys.handles.bytes(), &[])
+                .map_err(|error| Failure::from_error(&error))?,
+            digest_key: keys.digest.bytes(),
+            address_policy: addresses,
+            upstream_tls: tls,
+            socket_of: Arc::new(move |id| sockets.socket(id)),
+            clock: Timestamp::now,
+            spans: None,
+        });
+        let mut publisher = Publisher {
+            state,
+            log: Arc::clone(&log),
+            local: Arc::clone(&local),
+            authenticator: Arc::clone(&authenticator),
+            gateway: Arc::clone(&gateway),
+            current: InForce::nothing(),
+        };
+        publisher.resume()?;
+        if let Some(first) = resources.first.take() {
+            publisher.publish(first, &follow::origin(&resources.files)).await?;
+        }
+        let (is_empty, admin_address) = (publisher.is_empty(), doors.admin_address);
+        let tasks = Tasks::start(gateway, doors, publisher, resources, certificate);
+        let kept = Kept { log, local, authenticator };
+        Ok(Self { public_url, admin_address, is_empty, executable, issuer, kept, tasks })
+    }
+
+    /// Resolves when a part ended by itself, which none should.
+    pub(super) async fn failed(&mut self) -> Failure {
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.front.join_next() => ended,
+            Some(ended) = self.tasks.behind.join_next() => ended,
+        };
+        match ended {
+            Ok(Ok(())) => Failure::new("a part of narrows ended by itself"),
+            Ok(Err(failure)) => failure,
+            Err(panic) => Failure::new(format!("a part of narrows failed: {panic}")),
+        }
+    }
+
+    /// Ends everything in order: connections, servers, the log.
+    pub(super) async fn drain(self) -> Result<(), Failure> {
+        let Self { kept, mut tasks, .. } = self;
+        tasks.stop_front.cancel();
+        while tasks.front.join_next().await.is_some() {}
+        tasks.stop_behind.cancel();
+        let rest = async { while tasks.behind.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE, rest).await.is_err() {
+            tracing::warn!("some tasks did not end and are left");
+        }
+        kept.authenticator.close().await;
+        kept.local.shutdown().await;
+        kept.log.close().await.map_err(Failure::from_store)
+    }
+
+    /// How the demo's server fares.
+    pub(super) fn demo_status(&self) -> Option<ServerStatus> {
+        self.kept.local.status(&demo::server()?)
+    }
+}
+
+impl Tasks {
+    fn start(
+        gateway: Arc<Gateway>,
+        doors: Doors,
+        publisher: Publisher,
+        resources: Resources,
+        certificate: Option<Certificate>,
+    ) -> Self {
+        let mut tasks = Self::default();
+        let (served, stop) = (Arc::clone(&gateway), tasks.stop_front.clone());
+        tasks.front.spawn(async move {
+            let ended = narrows_gateway::serve(served, doors.agents, stop).await;
+            ended.map_err(|error| Failure::new(format!("the listener failed: {error}")))
+        });
+        let (served, stop) = (Arc::clone(&gateway), tasks.stop_behind.clone());
+        tasks.behind.spawn(async move {
+            let ended = admin::serve(served, doors.admin, stop).await;
+            ended.map_err(|error| Failure::new(format!("the listener of health and metrics failed: {error}")))
+        });
+        let stop = tasks.stop_behind.clone();
+        tasks.behind(async move { gateway.report_failures(stop).await });
+        let stop = tasks.stop_behind.clone();
+        if !resources.files.is_empty() {
+            tasks.behind(follow::resources(publisher, resources.files, resources.watch, stop));
+        }
+        if let Some(Certificate { tls, files }) = certificate {
+            let stop = tasks.stop_behind.clone();
+            tasks.behind(follow::tls(tls, files, stop));
+        }
+        tasks
+    }
+
+    fn behind(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.behind.spawn(async move {
+            task.await;
+            Ok(())
+        });
+    }
+}
+
+fn local_servers(
+    data_dir: &DataDir,
+    environment: &Environment,
+    executable: PathBuf,
+) -> Result<LocalServers, Failure> {
+    let config = LocalConfig {
+        executable,
+        run_dir: data_dir.run(),
+        servers_dir: data_dir.servers(),
+        path: environment.path.clone(),
+        lang: environment.lang.clone(),
+    };
+    LocalServers::new(config).map_err(|error| Failure::from_error(&error))
+}
+
+fn open_log(data_dir: &DataDir, installation: &Installation, keys: &Keys) -> Result<Log, Failure> {
+    let key = SigningKey::from_pem(keys.log_signing.as_str()).map_err(Failure::from_store)?;
+    let options = LogOptions::new(LOG_WRITER, &installation.log_origin(), key, Arc::new(Timestamp::now));
+    let (log, report) = Log::open(&data_dir.log(), options).map_err(Failure::from_store)?;
+    if report.closed_unknown > 0 || report.truncated_bytes > 0 {
+        tracing::warn!(
+            unknown = report.closed_unknown,
+            cut_bytes = report.truncated_bytes,
+            "the last run did not end in order; calls without an outcome are recorded as unknown"
+        );
+    }
+    tracing::info!(records = report.records, "audit log open");
+    Ok(log)
+}
