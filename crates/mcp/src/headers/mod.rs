@@ -16,7 +16,7 @@ use crate::{
     json::{Kind, Value},
     revision::{Era, Revision},
 };
-use value::{Decoded, encode};
+use value::{Scalars, decode, encode};
 
 /// The revision of a request, in `params._meta`.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -115,6 +115,18 @@ pub fn stateless_meta(request: &Request<'_>) -> Result<Option<Revision>, Envelop
     }
 }
 
+/// As [`stateless_meta`], for a request whose `MCP-Protocol-Version` header is already of the stateless era: it
+/// must say so itself.
+///
+/// # Errors
+/// As [`stateless_meta`], and -32602 where there is no such metadata.
+pub fn required_meta(request: &Request<'_>) -> Result<Revision, EnvelopeError> {
+    stateless_meta(request)?.ok_or(EnvelopeError::params(
+        Some(request.id.clone()),
+        "_meta lacks io.modelcontextprotocol/protocolVersion",
+    ))
+}
+
 /// Compares all `MCP-Protocol-Version` and `Mcp-*` headers with the body, and writes those to send on.
 ///
 /// `Mcp-Name` is required where the method has a name or URI; elsewhere it must say what the body names. Each
@@ -152,13 +164,13 @@ pub fn agree<'h>(
     if let Some(name) = name(request, received.name)? {
         list.push((NAME.to_owned(), name));
     }
-    let arguments = request.params.and_then(|params| params.get("arguments"));
-    for (header, text) in received.params {
-        let decoded = Decoded::read(text).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
-        let written = arguments
-            .and_then(|arguments| decoded.find(arguments))
-            .ok_or(HeaderMismatch::Differs("Mcp-Param"))?;
-        list.push((header, written));
+    if !received.params.is_empty() {
+        let scalars = Scalars::of(request.params.and_then(|params| params.get("arguments")));
+        for (header, text) in received.params {
+            let text = decode(text).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
+            let written = scalars.written(&text).ok_or(HeaderMismatch::Differs("Mcp-Param"))?;
+            list.push((header, written));
+        }
     }
     Ok(AgreedHeaders { revision, list })
 }
@@ -175,11 +187,11 @@ fn name(request: &Request<'_>, received: Option<&str>) -> Result<Option<String>,
     let Some(received) = received else {
         return if required { Err(HeaderMismatch::Missing("Mcp-Name")) } else { Ok(None) };
     };
-    let decoded = Decoded::read(received).ok_or(HeaderMismatch::Malformed("Mcp-Name"))?;
+    let decoded = decode(received).ok_or(HeaderMismatch::Malformed("Mcp-Name"))?;
     candidates
         .iter()
         .filter_map(|member| of_body(member))
-        .find(|name| *name == decoded.text)
+        .find(|name| *name == decoded)
         .map(|name| Some(encode(&name)))
         .ok_or(HeaderMismatch::Differs("Mcp-Name"))
 }

@@ -140,8 +140,8 @@ fn is_misspelt(name: &str, known: &str) -> bool {
     }
 }
 
-/// Full case folding by way of upper case: as coarse as Unicode's simple folding (U+017F is `s`, U+212A is `k`),
+/// Full case folding, down, up and down again: as coarse as Unicode's simple folding (U+017F is `s`, U+212A is `k`),
 /// and in places coarser, which refuses more.
 fn fold(name: &str) -> impl Iterator<Item = char> {
-    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    name.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }

@@ -15,7 +15,7 @@ mod text;
 mod value;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use edit::replace;
 pub use error::{Cap, Fault, MemberFault, ScanError};

@@ -32,7 +32,7 @@ pub enum Kind {
 
 impl<'a> Value<'a> {
     /// The value whose normalised text this is.
-    pub(crate) const fn of(raw: &'a str) -> Self {
+    pub const fn of(raw: &'a str) -> Self {
         Self { raw }
     }
 
