@@ -92,10 +92,24 @@ pub enum Damage {
     /// The tree's root is not the checkpoint's.
     #[error("the records are not those of the signed checkpoint")]
     Root,
-    /// The checkpoint can't be read.
-    #[error("the checkpoint is not a signed note")]
+    /// The checkpoint is missing or not signed by the log's key.
+    #[error("the checkpoint is not one that the log's key signed")]
     Checkpoint,
 }
+
+const IO_HINTS: [(ErrorKind, &str); 5] = [
+    (
+        ErrorKind::PermissionDenied,
+        "the data directory must belong to the user that runs narrows, with mode 0700",
+    ),
+    (
+        ErrorKind::ReadOnlyFilesystem,
+        "the file system is mounted read-only; choose another place with `--data-dir`",
+    ),
+    (ErrorKind::StorageFull, "the disk is full; free some space, and narrows goes on by itself"),
+    (ErrorKind::QuotaExceeded, "the disk quota is used up; free some space, and narrows goes on by itself"),
+    (ErrorKind::NotFound, "look at `--data-dir`: the directory is not one that `narrows up` made"),
+];
 
 impl StoreError {
     /// Wraps an error of the operating system.
@@ -113,21 +127,9 @@ impl StoreError {
     /// What to do, as a sentence without capital or full stop.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                ErrorKind::PermissionDenied => {
-                    Some("the data directory must belong to the user that runs narrows, with mode 0700")
-                }
-                ErrorKind::ReadOnlyFilesystem => {
-                    Some("the file system is mounted read-only; choose another place with `--data-dir`")
-                }
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    Some("the disk is full; free some space, and narrows goes on by itself")
-                }
-                ErrorKind::NotFound => {
-                    Some("look at `--data-dir`: the directory is not one that `narrows up` made")
-                }
-                _ => None,
-            },
+            Self::Io { source, .. } => {
+                IO_HINTS.iter().find(|(kind, _)| *kind == source.kind()).map(|(_, hint)| *hint)
+            }
             Self::Database { .. } => Some(
                 "check that the file is writable and its disk not full; a copy of the directory restores it",
             ),

@@ -1,0 +1,105 @@
+//! The few things that the writer asks of a file system, behind a trait so that tests can make each of them fail.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::fs::FallocateFlags;
+
+/// A segment that is open for writing.
+pub(crate) trait SegmentFile: Send {
+    /// Writes all of it at this place.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes what was written durable.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&mut self, length: u64) -> io::Result<()>;
+    /// Extends the file by unwritten blocks, so that syncing what is then written there is cheaper.
+    fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()>;
+}
+
+/// A file system that holds segments.
+pub(crate) trait Disk: Send {
+    /// A new segment, durable in its directory. An empty file that is there already is taken.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
+    /// An existing segment.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
+    /// Removes a segment that holds no record.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The operating system's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
+        if file.metadata()?.len() != 0 {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+}
+
+impl SegmentFile for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        File::set_len(self, length)
+    }
+
+    fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(self, FallocateFlags::empty(), offset, length)?)
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Replaces files of one directory, durably, each so that a reader sees the old or the new one whole. They change in
+/// the order given.
+pub(crate) fn replace(directory: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let temporary = |name: &str| directory.join(format!("{name}.new"));
+    for (name, contents) in files {
+        write_new(&temporary(name), contents)?;
+    }
+    for (name, _) in files {
+        std::fs::rename(temporary(name), directory.join(name))?;
+    }
+    sync_directory(directory)
+}
+
+/// Writes a file anew, durable up to its name.
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(contents)?;
+    file.sync_data()
+}
+
+/// Makes a directory and those above it, for the owner only. One that is there is left as it is.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

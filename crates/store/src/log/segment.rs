@@ -1,0 +1,189 @@
+//! The segments of one writer: files named after the first record in them, of which the last is written. What must
+//! hold: nothing after the durable length is ever counted as written, and a file whose sync failed is never written
+//! again, since the kernel may have dropped what it could not write.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::disk::{Disk, SegmentFile};
+
+/// Bytes by which a segment is extended ahead of what is written.
+const RESERVE: u64 = 4 << 20;
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Place {
+    /// The segment, by its first record.
+    pub(crate) segment: u64,
+    /// Bytes before the record.
+    pub(crate) offset: u64,
+}
+
+/// The file name of the segment that begins with this record.
+pub(crate) fn file_name(first: u64) -> String {
+    format!("segment-{first:020}.jsonl")
+}
+
+/// The first records of the segments in a directory, ascending. Other files are passed over.
+pub(crate) fn list(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let first = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("segment-")?.strip_suffix(".jsonl"))
+            .and_then(|digits| digits.parse().ok())
+            .filter(|first| Some(file_name(*first).as_str()) == name.to_str());
+        found.extend(first);
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// What must be done before the current segment can be written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mend {
+    /// Nothing.
+    Sound,
+    /// A write failed: cut off what it left.
+    Cut,
+    /// A sync failed: cut, sync, and begin another file.
+    Replace,
+}
+
+/// The writer's hold on its segments.
+pub(crate) struct Segments {
+    directory: PathBuf,
+    disk: Box<dyn Disk>,
+    limit: u64,
+    file: Box<dyn SegmentFile>,
+    first: u64,
+    durable: u64,
+    reserved: u64,
+    reserves: bool,
+    mend: Mend,
+}
+
+impl Segments {
+    /// Goes on after `durable` bytes of the segment that begins with record `first`; the file is cut there.
+    pub(crate) fn open(
+        directory: &Path,
+        disk: Box<dyn Disk>,
+        limit: u64,
+        first: u64,
+        durable: u64,
+    ) -> io::Result<Self> {
+        let path = directory.join(file_name(first));
+        let mut file = if path.exists() { disk.open(&path)? } else { disk.create(&path)? };
+        file.set_len(durable)?;
+        file.sync()?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            disk,
+            limit,
+            file,
+            first,
+            durable,
+            reserved: durable,
+            reserves: true,
+            mend: Mend::Sound,
+        })
+    }
+
+    /// Writes whole lines, the first of which is record `next`, and makes them durable: all of them or, by what this
+    /// returns, none. Returns where they begin.
+    pub(crate) fn commit(&mut self, lines: &[u8], next: u64) -> io::Result<Place> {
+        self.mend(next)?;
+        if self.durable >= self.limit {
+            self.rotate(next)?;
+        }
+        self.reserve(lines.len() as u64);
+        if let Err(error) = self.file.write_at(lines, self.durable) {
+            return Err(self.failed(Mend::Cut, next, error));
+        }
+        if let Err(error) = self.file.sync() {
+            return Err(self.failed(Mend::Replace, next, error));
+        }
+        let place = Place { segment: self.first, offset: self.durable };
+        self.durable += lines.len() as u64;
+        Ok(place)
+    }
+
+    /// Mends at once, so that readers and a crash find as little of the failed write as possible.
+    fn failed(&mut self, mend: Mend, next: u64, error: io::Error) -> io::Error {
+        self.mend = mend;
+        if let Err(again) = self.mend(next) {
+            tracing::warn!(error = %again, "cannot mend the audit log yet");
+        }
+        error
+    }
+
+    fn mend(&mut self, next: u64) -> io::Result<()> {
+        match self.mend {
+            Mend::Sound => {}
+            Mend::Cut => self.cut()?,
+            Mend::Replace => {
+                self.cut()?;
+                self.file.sync()?;
+                if self.first == next {
+                    self.disk.remove(&self.directory.join(file_name(self.first)))?;
+                }
+                self.begin(next)?;
+            }
+        }
+        self.mend = Mend::Sound;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.durable)?;
+        self.reserved = self.durable;
+        Ok(())
+    }
+
+    /// Begins the next segment. Where there can be none, the old one goes on: it still takes records.
+    fn rotate(&mut self, next: u64) -> io::Result<()> {
+        let begun = self.seal().and_then(|()| self.begin(next));
+        if let Err(error) = begun {
+            tracing::warn!(%error, "cannot begin a new segment of the audit log");
+            if self.directory.join(file_name(next)).exists() {
+                // Its name promises that it begins with this record, so the old one must not take it any more.
+                self.mend = Mend::Replace;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved, so that the file ends with its last record.
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
+        if self.reserved > self.durable {
+            self.cut()?;
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, next: u64) -> io::Result<()> {
+        self.file = self.disk.create(&self.directory.join(file_name(next)))?;
+        (self.first, self.durable, self.reserved) = (next, 0, 0);
+        Ok(())
+    }
+
+    /// A help, not a need: where it fails, writing extends the file.
+    fn reserve(&mut self, length: u64) {
+        let end = self.durable + length;
+        if !self.reserves || end <= self.reserved {
+            return;
+        }
+        let step = RESERVE.min(self.limit).max(1);
+        let target = end.next_multiple_of(step);
+        match self.file.reserve(self.durable, target - self.durable) {
+            Ok(()) => self.reserved = target,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserves = false,
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The tree's hashes on disk, in tiles. Made from the segments and only from them, so that a lost tile is no loss; a
+//! proof made from tiles is checked against the signed root before anyone sees it.
+
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use narrows_core::audit::{
+    tile::{self, Tile, WIDTH},
+    tree::{Frontier, Hash, root_of},
+};
+
+use super::disk;
+
+/// Full tiles that may wait for the disk, 8 KiB each.
+const PENDING: usize = 1024;
+
+/// The right edge of the tree, and full tiles that are not yet written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tiles {
+    size: u64,
+    /// The hashes of the partial tile of each level, fewer than [`WIDTH`].
+    edge: Vec<Vec<Hash>>,
+    pending: Vec<(Tile, Vec<u8>)>,
+    /// Sizes at which partial tiles were written and may still lie there.
+    flushed: Vec<u64>,
+}
+
+impl Tiles {
+    /// Reads the right edge of the tree of `size` leaves; none if a tile is missing or too short.
+    pub(crate) fn load(directory: &Path, size: u64) -> io::Result<Option<Self>> {
+        let mut edge = Vec::new();
+        for tile in Tile::partials(size) {
+            let Some(hashes) = read(directory, tile)? else { return Ok(None) };
+            edge.resize_with(tile.level as usize, Vec::new);
+            edge.push(hashes);
+        }
+        Ok(Some(Self { size, edge, pending: Vec::new(), flushed: vec![size] }))
+    }
+
+    /// Leaves so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether no more should be pushed before [`Tiles::flush`] succeeds.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.len() >= PENDING
+    }
+
+    /// Adds the next leaf.
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        self.size += 1;
+        let mut hash = leaf;
+        for level in 0_u32.. {
+            if self.edge.len() <= level as usize {
+                self.edge.push(Vec::with_capacity(WIDTH as usize));
+            }
+            let Some(hashes) = self.edge.get_mut(level as usize) else { return };
+            hashes.push(hash);
+            if (hashes.len() as u64) < WIDTH {
+                return;
+            }
+            let index = (self.size >> (8 * (level + 1))) - 1;
+            self.pending.push((Tile { level, index, width: WIDTH }, tile::encode(hashes)));
+            hash = root_of(hashes);
+            hashes.clear();
+        }
+    }
+
+    /// The root of the tree.
+    pub(crate) fn root(&self) -> Hash {
+        let mut peaks = Vec::new();
+        for hashes in self.edge.iter().rev() {
+            let mut level = Frontier::new();
+            hashes.iter().for_each(|hash| level.push(*hash));
+            peaks.extend_from_slice(level.peaks());
+        }
+        Frontier::from_peaks(self.size, peaks).unwrap_or_default().root()
+    }
+
+    /// Makes all tiles of the tree durable, the partial ones too.
+    pub(crate) fn flush(&mut self, directory: &Path) -> io::Result<()> {
+        self.flush_full(directory)?;
+        if self.flushed.last() != Some(&self.size) {
+            self.flushed.push(self.size);
+        }
+        for tile in Tile::partials(self.size) {
+            if let Some(hashes) = self.edge.get(tile.level as usize) {
+                write(directory, tile, &tile::encode(hashes))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the full tiles durable.
+    pub(crate) fn flush_full(&mut self, directory: &Path) -> io::Result<()> {
+        while let Some((tile, bytes)) = self.pending.last() {
+            write(directory, *tile, bytes)?;
+            self.pending.pop();
+        }
+        Ok(())
+    }
+
+    /// Removes the partial tiles of earlier sizes, once a checkpoint of this one is published.
+    pub(crate) fn remove_partials(&mut self, directory: &Path) -> io::Result<()> {
+        while let Some(earlier) = self.flushed.first().copied().filter(|size| *size != self.size) {
+            for tile in Tile::partials(earlier).filter(|tile| !self.holds(tile)) {
+                let path = directory.join(tile.path());
+                ignore_missing(std::fs::remove_file(&path))?;
+                if let Some(parent) = path.parent() {
+                    // Stays while the tile is still partial.
+                    let _ = std::fs::remove_dir(parent);
+                }
+            }
+            self.flushed.remove(0);
+        }
+        Ok(())
+    }
+
+    fn holds(&self, tile: &Tile) -> bool {
+        Tile::at(tile.level, tile.index, self.size) == Some(*tile)
+    }
+}
+
+/// A tile's hashes; none if it is missing or has the wrong length.
+pub(crate) fn read(directory: &Path, tile: Tile) -> io::Result<Option<Vec<Hash>>> {
+    match std::fs::read(directory.join(tile.path())) {
+        Ok(bytes) => Ok(tile::decode(&bytes, tile.width)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(directory: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
+    let path: PathBuf = directory.join(tile.path());
+    match disk::write_new(&path, bytes) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                disk::make_directory(parent)?;
+            }
+            disk::write_new(&path, bytes)
+        }
+        done => done,
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
