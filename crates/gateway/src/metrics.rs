@@ -40,7 +40,7 @@ struct ReasonLabel {
 }
 
 /// All metrics of the gateway. Those on the path of each request are looked up once, at start.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     completed: [Counter; 3],
     denied: [Counter; 2],

@@ -16,10 +16,10 @@ pub(crate) type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = Cut> + Send>
 /// A response was cut off. The reason is in the audit record and the log.
 #[derive(Debug, thiserror::Error)]
 #[error("the response was cut off")]
-pub struct Cut;
+pub(crate) struct Cut;
 
 /// A response body.
-pub struct Reply(Inner);
+pub(crate) struct Reply(Inner);
 
 enum Inner {
     Whole(Option<Bytes>),

@@ -105,7 +105,6 @@ pub(crate) enum Content {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
-    pub(crate) length: Option<u64>,
     pub(crate) session: Option<String>,
     pub(crate) body: Body,
     pub(crate) open: OpenCall,
@@ -150,7 +149,6 @@ impl Upstream {
         Ok(Answer {
             status: head.status,
             content: content(text(&header::CONTENT_TYPE)),
-            length: text(&header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
             session: text(&SESSION_HEADER).filter(|id| is_session_id(id)).map(str::to_owned),
             body,
             open,
@@ -195,11 +193,6 @@ impl Upstream {
         } else {
             UpstreamFailure::Protocol(error.to_string())
         }
-    }
-
-    /// Closes idle connections; those in use end with their requests.
-    pub(crate) fn close(&self) {
-        self.client.close();
     }
 }
 
