@@ -139,7 +139,7 @@ impl Destination {
         let transport = check_url(url)?;
         let port = url.port_or_known_default().ok_or(TargetError::Port)?;
         let host = match url.host().ok_or(TargetError::Shape)? {
-            Host::Domain(name) if name.is_empty() => return Err(TargetError::Shape),
+            Host::Domain("") => return Err(TargetError::Shape),
             Host::Domain(name) => HostName::Name(name.into()),
             Host::Ipv4(address) => HostName::Address(address.into()),
             Host::Ipv6(address) => HostName::Address(address.into()),
