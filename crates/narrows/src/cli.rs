@@ -94,6 +94,9 @@ pub(crate) struct UpArgs {
     /// Private or loopback addresses, or plain http, that servers and issuers may be reached at
     #[arg(long = "allow-upstream", value_name = "CIDR")]
     pub(crate) allow_upstream: Vec<String>,
+    /// Send traces to this OpenTelemetry collector over HTTP, for example http://127.0.0.1:4318/v1/traces
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_traces: Option<Url>,
     /// How the log on standard error is written; NARROWS_LOG sets what is logged
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

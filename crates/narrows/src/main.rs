@@ -12,6 +12,7 @@ mod logging;
 mod output;
 mod signals;
 mod sources;
+mod telemetry;
 mod times;
 mod up;
 mod watch;

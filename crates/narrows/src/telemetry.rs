@@ -9,8 +9,8 @@ use narrows_gateway::telemetry::{CallFacts, CallSpan, Spans};
 use opentelemetry::{
     Context, KeyValue,
     trace::{
-        Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _,
-        TracerProvider as _,
+        Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+        Tracer as _, TracerProvider as _,
     },
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -42,7 +42,11 @@ impl Telemetry {
     ///
     /// # Errors
     /// If the endpoint can't be used.
-    pub(crate) fn start(endpoint: &Url, tls: Arc<rustls::ClientConfig>, installation: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        endpoint: &Url,
+        tls: Arc<rustls::ClientConfig>,
+        installation: &str,
+    ) -> anyhow::Result<Self> {
         // The operator named this address, so it may be anywhere but where no collector is: link-local and metadata
         // addresses stay refused.
         let policy = AddressPolicy { allowed: vec!["0.0.0.0/0".parse()?, "::/0".parse()?], own: vec![] };
@@ -63,7 +67,8 @@ impl Telemetry {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_attribute(KeyValue::new("service.instance.id", installation.to_owned()))
             .build();
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        let provider =
+            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
         let tracer = provider.tracer("narrows");
         Ok(Self { provider, tracer, client })
     }
@@ -71,7 +76,8 @@ impl Telemetry {
     /// Sends what is left. Blocks for a few seconds at most; for the end of the process.
     pub(crate) async fn close(&self) {
         let provider = self.provider.clone();
-        let closed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(3))).await;
+        let closed =
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(3))).await;
         match closed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last spans were not sent"),
@@ -85,7 +91,8 @@ impl Telemetry {
 impl Spans for Telemetry {
     fn start(&self, call: &CallFacts<'_>) -> Box<dyn CallSpan> {
         let subject = call.tool.or(call.prompt);
-        let name = subject.map_or_else(|| call.method.to_owned(), |subject| format!("{} {subject}", call.method));
+        let name =
+            subject.map_or_else(|| call.method.to_owned(), |subject| format!("{} {subject}", call.method));
         let mut attributes = vec![
             KeyValue::new("mcp.method.name", call.method.to_owned()),
             KeyValue::new("mcp.protocol.version", call.revision.to_owned()),
@@ -105,9 +112,10 @@ impl Spans for Telemetry {
             optional.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value?.to_owned()))),
         );
         let builder = self.tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        let parent = call.parent.and_then(remote).map_or_else(Context::new, |parent| {
-            Context::new().with_remote_span_context(parent)
-        });
+        let parent = call
+            .parent
+            .and_then(remote)
+            .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         Box::new(OpenSpan(self.tracer.build_with_context(builder, &parent)))
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) allow_origins: Vec<String>,
     /// Addresses that servers may be reached at besides public ones.
     pub(crate) allow_upstream: Vec<Cidr>,
+    /// The collector that traces are sent to.
+    pub(crate) otlp_traces: Option<Url>,
 }
 
 /// Where resources come from.
@@ -97,6 +99,7 @@ impl Plan {
                 .iter()
                 .map(|text| parse_network(text))
                 .collect::<Result<_, _>>()?,
+            otlp_traces: args.otlp_traces,
         })
     }
 

@@ -27,6 +27,7 @@ use crate::{
     environment::Environment,
     failure::Failure,
     keys::{self, Keys},
+    telemetry::Telemetry,
 };
 
 /// How long parts other than the gateway may take to end.
@@ -53,6 +54,7 @@ struct Kept {
     log: Arc<Log>,
     local: Arc<LocalServers>,
     authenticator: Arc<Authenticator>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// The tasks, in the two groups that are ended one after the other.
@@ -98,6 +100,14 @@ impl System {
             keys: KeyPolicy::default(),
         });
         let authenticator = Arc::new(authenticator.map_err(|error| Failure::from_error(&error))?);
+        let telemetry = plan
+            .otlp_traces
+            .as_ref()
+            .map(|endpoint| Telemetry::start(endpoint, Arc::clone(&tls), &installation.id));
+        let telemetry = telemetry
+            .transpose()
+            .map_err(|error| Failure::from(error).in_usage("--otlp-traces"))?
+            .map(Arc::new);
         let sockets = Arc::clone(&local);
         let gateway = Gateway::new(Parts {
             settings: Settings {
@@ -116,7 +126,7 @@ impl System {
             upstream_tls: tls,
             socket_of: Arc::new(move |id| sockets.socket(id)),
             clock: Timestamp::now,
-            spans: None,
+            spans: telemetry.clone().map(|telemetry| telemetry as _),
         });
         let mut publisher = Publisher {
             state,
@@ -132,7 +142,7 @@ impl System {
         }
         let (is_empty, admin_address) = (publisher.is_empty(), doors.admin_address);
         let tasks = Tasks::start(gateway, doors, publisher, resources, certificate);
-        let kept = Kept { log, local, authenticator };
+        let kept = Kept { log, local, authenticator, telemetry };
         Ok(Self { public_url, admin_address, is_empty, executable, issuer, kept, tasks })
     }
 
@@ -161,6 +171,9 @@ impl System {
         }
         kept.authenticator.close().await;
         kept.local.shutdown().await;
+        if let Some(telemetry) = kept.telemetry {
+            telemetry.close().await;
+        }
         kept.log.close().await.map_err(Failure::from_store)
     }
 
