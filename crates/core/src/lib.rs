@@ -6,6 +6,8 @@
 pub mod action;
 pub mod audit;
 pub mod decision;
+#[cfg(test)]
+mod golden;
 pub mod ids;
 pub mod pattern;
 pub mod policy;

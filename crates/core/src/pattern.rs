@@ -21,9 +21,21 @@ pub enum InvalidPattern {
     /// A control character, which no name has.
     #[error("the pattern has a control character")]
     Control,
-    /// `[`, `]`, `{`, `}` in a place where people expect them to mean a set; they would stand for themselves.
-    #[error("only `*` and `?` have a meaning in a pattern, `**` has none of its own")]
+    /// `**`, which has a meaning of its own elsewhere.
+    #[error("`**` has no meaning of its own in a pattern")]
     DoubleStar,
+}
+
+impl InvalidPattern {
+    /// What to do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Empty => "write `*` to match everything",
+            Self::TooLong => "match a part of it with `*`",
+            Self::Control => "remove it",
+            Self::DoubleStar => "write `*`, which matches any run of characters, `/` too",
+        }
+    }
 }
 
 /// A checked pattern.

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::de::{self, Deserialize, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::SourceFile;
 use crate::problem::{Place, Problem};
@@ -90,22 +90,22 @@ fn unreadable(file: &SourceFile, error: &serde_saphyr::Error) -> Problem {
         line: number(serde_saphyr::Location::line),
         column: number(serde_saphyr::Location::column),
     };
-    let words = error.without_snippet().render();
-    let first = words.lines().next().unwrap_or_default();
-    // The place is ours to say.
-    let first = first.split_once(" at line ").map_or(first, |(before, _)| before);
-    Problem { place, message: format!("not readable as YAML: {}", first.trim_end_matches(':')), hint: None }
+    let words = UserMessageFormatter.format_message(error.without_snippet());
+    let words = words.lines().next().unwrap_or_default();
+    let (message, hint) = if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        (format!("the key `{key}` is there twice"), "remove one of them")
+    } else if let serde_saphyr::Error::Budget { .. } = error {
+        ("the file is too deep or too large".to_owned(), "split it")
+    } else {
+        (format!("not readable as YAML: {words}"), "")
+    };
+    Problem { place, message, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
 }
 
 impl Node {
     /// The member of a map.
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.members().iter().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
-    }
-
-    /// The key of a member of a map.
-    pub(super) fn key(&self, name: &str) -> Option<&Node> {
-        self.members().iter().find(|(key, _)| key.text() == Some(name)).map(|(key, _)| key)
     }
 
     /// The members of a map, none if it is no map.
@@ -272,41 +272,5 @@ impl<'de> Visitor<'de> for ContentVisitor {
             members.push((Node::from(key), Node::from(value)));
         }
         Ok(Content::Map(members))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probe() {
-        for text in [
-            "a: 1\nb: [x, {c: yes}]\nd: 2026-12-01\ne: 0755\nf: 1_000\ng: ~\nh: .5\ni: \"é\" \n---\nz: 9\n",
-            "a: 1\na: 2\n---\nb: 1\n",
-            "a: [1\n---\nb: 1\n",
-            "a: &x 1\nb: *x\n",
-            "a: &x {k: 1}\nb: {<<: *x}\n",
-            "a: !foo 1\n---\n{\"b\": 99999999999999999999999}\n---\n{\"b\": 9999999999999999999}",
-            "1: 2\n[1]: 3\n",
-            "\t- a\n",
-            "a: 'x\n",
-            "",
-            "---\n---\n",
-            "- 1\n- 2",
-            "just text",
-            "a: .nan\n",
-            "a: 1e999",
-            "a: {\n b: {c: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}",
-        ] {
-            let (d, p) = documents(&SourceFile { name: "f".into(), text: text.to_owned() });
-            eprintln!("{text:?}");
-            for d in d {
-                eprintln!("   {:?} {}", d, d.to_json());
-            }
-            for p in p {
-                eprintln!("   {p}");
-            }
-        }
     }
 }

@@ -3,14 +3,24 @@
 //! [`parse_files`] does those between resources too. Nothing here reads a file.
 
 mod document;
+mod files;
 mod kind;
 mod namespace;
 mod provider;
+mod quantity;
+mod read;
 mod references;
+mod report;
 mod role;
 mod server;
 mod set;
+mod structure;
+mod written;
 
+#[cfg(test)]
+mod tests;
+
+pub use files::*;
 pub use kind::*;
 pub use namespace::*;
 pub use provider::*;
@@ -19,24 +29,7 @@ pub use role::*;
 pub use server::*;
 pub use set::*;
 
-use std::sync::Arc;
-
-use crate::problem::Problem;
-
-/// A file's name as the user gave it, for messages, and its text.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    /// As it is to be named in a [`Problem`].
-    pub name: Arc<str>,
-    /// The YAML (or JSON) text.
-    pub text: String,
-}
-
-/// Reads and checks all files as one set.
-///
-/// # Errors
-/// Every problem in every file, in the order of files and lines. Nothing of a set with a problem is returned.
-pub fn parse_files(files: &[SourceFile]) -> Result<ResourceSet, Vec<Problem>> {
-    let _ = files;
-    Ok(ResourceSet::default())
+/// The JSON Schema (draft 2020-12) of one resource of any kind, as `schemas/narrows.dev_v1alpha1.json` holds it.
+pub fn json_schema() -> serde_json::Value {
+    structure::schema().clone()
 }

@@ -92,7 +92,7 @@ pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
                     "not a CEL expression, at {}:{}: {}",
                     error.pos.0,
                     error.pos.1,
-                    error.msg.lines().next().unwrap_or_default()
+                    error.msg.lines().next().unwrap_or_default().trim_start_matches("Syntax error: ")
                 ),
                 hint: None,
             });
@@ -215,11 +215,13 @@ impl Checker {
     }
 
     fn select(&mut self, select: &mut SelectExpr, depth: usize) -> Kind {
-        let root = match &select.operand.expr {
-            Expr::Ident(name) if !self.variables.iter().any(|(variable, _)| variable == name) => {
-                name.as_str()
-            }
-            _ => "",
+        let is_variable = |name: &String| self.variables.iter().any(|(variable, _)| variable == name);
+        let root = if let Expr::Ident(name) = &select.operand.expr
+            && !is_variable(name)
+        {
+            name.as_str()
+        } else {
+            ""
         };
         let fields = match root {
             "principal" => PRINCIPAL_FIELDS,

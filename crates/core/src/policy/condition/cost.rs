@@ -257,15 +257,17 @@ impl<'a> Walk<'a> {
 
 /// The names of `a.b.c`, if the expression is nothing else.
 fn path(expression: &IdedExpr) -> Option<(&str, Vec<&str>)> {
-    match &expression.expr {
-        Expr::Ident(name) => Some((name, Vec::new())),
-        Expr::Select(select) if !select.test => {
-            let (root, mut fields) = path(&select.operand)?;
-            fields.push(&select.field);
-            Some((root, fields))
-        }
-        _ => None,
+    if let Expr::Ident(name) = &expression.expr {
+        return Some((name, Vec::new()));
     }
+    if let Expr::Select(select) = &expression.expr
+        && !select.test
+    {
+        let (root, mut fields) = path(&select.operand)?;
+        fields.push(&select.field);
+        return Some((root, fields));
+    }
+    None
 }
 
 fn is_key(key: &dyn Val, field: &str) -> bool {

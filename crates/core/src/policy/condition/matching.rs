@@ -35,16 +35,14 @@ impl Matcher {
             .nest_limit(32)
             .build()
             .map(Self)
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
+            .map_err(|error| {
+                if let regex::Error::CompiledTooBig(_) = error {
+                    return "it is too large when compiled".to_owned();
+                }
                 // The library's text has several lines; the last says what is wrong.
-                other => other
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or("it is not a regular expression")
-                    .trim_start_matches("error: ")
-                    .to_owned(),
+                let text = error.to_string();
+                let last = text.lines().last().unwrap_or("it is not a regular expression");
+                last.trim_start_matches("error: ").to_owned()
             })
     }
 }

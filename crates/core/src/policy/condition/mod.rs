@@ -146,6 +146,10 @@ impl Condition {
     }
 
     /// The library's errors hold values of the request; ours don't.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is open, and what it gains is of no kind that we could word"
+    )]
     fn in_our_words(&self, error: &ExecutionError) -> EvaluationError {
         match error {
             ExecutionError::NoSuchKey(key) | ExecutionError::UndeclaredReference(key)
@@ -183,7 +187,6 @@ impl Condition {
             }
             ExecutionError::DuplicateKey(_) => EvaluationError::Arithmetic("a key is repeated"),
             ExecutionError::FunctionError { .. } => EvaluationError::Arithmetic("a value can't be converted"),
-            // The enum is open: what it gains is of no kind that we could word.
             _ => EvaluationError::Internal,
         }
     }

@@ -233,9 +233,10 @@ fn hostile_requests_are_refused_or_quick() {
 }
 
 #[test]
-fn long_runs_of_operators_are_folded() {
+fn long_runs_of_operators_and_parentheses_are_folded() {
     assert_eq!(call(&("!".repeat(4_001 - 5) + "true"), "{}"), "true");
     assert_eq!(call(&("-".repeat(4_000) + "1 == 1"), "{}"), "true");
+    assert_eq!(call(&format!("{}1{} == 1", "(".repeat(2_000), ")".repeat(2_000)), "{}"), "true");
 }
 
 #[test]
@@ -318,7 +319,6 @@ fn hostile_expressions_are_refused() {
         "(".repeat(2_000),
         "[".repeat(2_000),
         "a".repeat(5_000),
-        format!("{}1{} == 1", "(".repeat(200), ")".repeat(200)),
         format!("{}1{} == [1]", "[".repeat(200), "]".repeat(200)),
         format!("true{}", " && true".repeat(1_000)),
         format!("args{} == 1", ".a".repeat(1_000)),

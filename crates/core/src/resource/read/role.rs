@@ -1,0 +1,145 @@
+//! `McpRole` and `McpRoleBinding`.
+
+use std::sync::Arc;
+
+use super::{Report, label};
+use crate::{
+    ids::ResourceName,
+    pattern::Pattern,
+    policy::Condition,
+    principal::SERVICE_ACCOUNT_PREFIX,
+    resource::{
+        Binding, Role, Rule, Subject, Who,
+        written::{BindingSpec, RoleSpec, RuleSpec, SubjectSpec},
+    },
+};
+
+pub(super) fn role(name: Option<ResourceName>, spec: RoleSpec, report: &mut Report<'_>) -> Option<Role> {
+    let mut rules = Vec::with_capacity(spec.rules.len());
+    for (index, written) in spec.rules.into_iter().enumerate() {
+        rules.push(rule(&format!("spec.rules[{index}]"), written, report));
+    }
+    Some(Role { name: name?, rules })
+}
+
+fn rule(path: &str, written: RuleSpec, report: &mut Report<'_>) -> Rule {
+    let covers_nothing =
+        [&written.tools, &written.resources, &written.resource_templates, &written.prompts, &written.methods]
+            .into_iter()
+            .all(Vec::is_empty);
+    if covers_nothing {
+        report.field(
+            path,
+            " covers nothing",
+            "name what it is about: `tools`, `resources`, `resourceTemplates`, `prompts` or `methods`; `[\"*\"]` is all",
+        );
+    }
+    let when = written.when.map(|source| {
+        let source: Arc<str> = source.into();
+        if let Err(faults) = Condition::compile(&source) {
+            for fault in faults {
+                let hint = fault.hint.unwrap_or_default();
+                report.field(&format!("{path}.when"), &format!(": {}", fault.message), &hint);
+            }
+        }
+        source
+    });
+    Rule {
+        effect: written.effect,
+        namespaces: names(&format!("{path}.namespaces"), &written.namespaces, report),
+        servers: names(&format!("{path}.servers"), &written.servers, report),
+        tools: patterns(&format!("{path}.tools"), &written.tools, report),
+        resources: patterns(&format!("{path}.resources"), &written.resources, report),
+        resource_templates: patterns(
+            &format!("{path}.resourceTemplates"),
+            &written.resource_templates,
+            report,
+        ),
+        prompts: patterns(&format!("{path}.prompts"), &written.prompts, report),
+        methods: patterns(&format!("{path}.methods"), &written.methods, report),
+        when,
+    }
+}
+
+fn patterns(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern> {
+    let mut patterns = Vec::with_capacity(written.len());
+    for (index, text) in written.iter().enumerate() {
+        match text.parse::<Pattern>() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => report.field(&format!("{path}[{index}]"), &format!(": {error}"), error.hint()),
+        }
+    }
+    patterns
+}
+
+/// Patterns of names of our own, which have few letters to match.
+fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern> {
+    for (index, text) in written.iter().enumerate() {
+        let can_match = text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?')
+        });
+        if !can_match && !text.is_empty() {
+            report.field(
+                &format!("{path}[{index}]"),
+                &format!(": `{text}` can't match any name"),
+                "names have lower-case letters, digits and `-`; a pattern has `*` and `?` besides",
+            );
+        }
+    }
+    patterns(path, written, report)
+}
+
+pub(super) fn binding(
+    name: Option<ResourceName>,
+    spec: BindingSpec,
+    report: &mut Report<'_>,
+) -> Option<Binding> {
+    let role: Option<ResourceName> = label("spec.role", &spec.role, report);
+    let mut subjects = Vec::with_capacity(spec.subjects.len());
+    for (index, written) in spec.subjects.into_iter().enumerate() {
+        subjects.extend(subject(&format!("spec.subjects[{index}]"), written, report));
+    }
+    Some(Binding { name: name?, role: role?, subjects })
+}
+
+fn subject(path: &str, written: SubjectSpec, report: &mut Report<'_>) -> Option<Subject> {
+    let provider = match written.provider {
+        Some(provider) => Some(label(&format!("{path}.provider"), &provider, report)?),
+        None => None,
+    };
+    let (field, name) = match (written.user, written.group, written.service_account) {
+        (Some(user), None, None) => ("user", user),
+        (None, Some(group), None) => ("group", group),
+        (None, None, Some(account)) => ("serviceAccount", account),
+        (_, _, _) => {
+            report.field(
+                path,
+                " must name one of `user`, `group` and `serviceAccount`",
+                "write one entry for each",
+            );
+            return None;
+        }
+    };
+    let field_path = format!("{path}.{field}");
+    if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
+        report.field(&field_path, " is empty or has white space around it", "");
+        return None;
+    }
+    if name.contains('*') {
+        let hint = "name people one by one, or bind a group that they have";
+        report.field(&field_path, &format!(": `{name}` is no pattern; `*` would stand for itself"), hint);
+        return None;
+    }
+    if let Some(account) = name.strip_prefix(SERVICE_ACCOUNT_PREFIX) {
+        let hint = format!("write `serviceAccount: {account}`");
+        report.field(&field_path, &format!(": `{name}` is a service account"), &hint);
+        return None;
+    }
+    let name: Arc<str> = name.into();
+    let who = match field {
+        "user" => Who::User(name),
+        "group" => Who::Group(name),
+        _ => Who::ServiceAccount(name),
+    };
+    Some(Subject { who, provider })
+}
