@@ -22,7 +22,10 @@ def main():
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     mode = MODERN if options.era == "modern" else "legacy"
     drive = {"mcp": drive_mcp, "fastmcp": drive_fastmcp}[options.client]
-    print(json.dumps(asyncio.run(asyncio.wait_for(drive(options, headers, mode), 60))))
+    try:
+        print(json.dumps(asyncio.run(asyncio.wait_for(drive(options, headers, mode), 60))))
+    except Exception as error:
+        sys.exit("\n".join(f"{type(cause).__name__}: {cause}" for cause in causes(error)))
 
 
 async def drive_mcp(options, headers, mode):
@@ -64,6 +67,12 @@ async def outcome(call_tool, call):
         return {"tool": tool, "error": f"{type(error).__name__}: {error}"}
     content = [block.model_dump(mode="json", exclude_none=True) for block in result.content]
     return {"tool": tool, "toolError" if result.is_error else "content": content}
+
+
+def causes(error):
+    """What is inside of groups of exceptions."""
+    inner = getattr(error, "exceptions", None)
+    return [cause for nested in inner for cause in causes(nested)] if inner else [error]
 
 
 def report(revision, tools, calls):

@@ -23,6 +23,12 @@ const deadline = setTimeout(() => {
   process.exit(1);
 }, 60_000);
 
+// One line is enough; the stack is the SDK's own.
+process.on("uncaughtException", (error) => {
+  console.error(`${error.constructor.name}: ${error.message}`);
+  process.exit(1);
+});
+
 const { client, transport } = values.client === "1" ? first() : second();
 await client.connect(transport);
 const { tools } = await client.listTools();
