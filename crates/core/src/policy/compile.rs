@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Snapshot,
     condition::{Condition, Fault},
-    index::{Numbers, RuleIndex, ServerNumber},
+    index::{Numbers, RuleIndex, RuleNumber, ServerNumber},
     rule::CompiledRule,
 };
 use crate::{
@@ -15,21 +15,11 @@ use crate::{
     resource::{ResourceKind, ResourceSet, Role, Who, check_references},
 };
 
-/// A role with its rules indexed.
+/// A role with its rules compiled.
 #[derive(Debug)]
 pub(super) struct CompiledRole {
     pub(super) name: ResourceName,
     pub(super) rules: Vec<CompiledRule>,
-    index: RuleIndex,
-}
-
-impl CompiledRole {
-    /// The rules that may be for a server, in their order.
-    pub(super) fn candidates(&self, at: ServerNumber) -> impl Iterator<Item = &CompiledRule> {
-        self.index
-            .candidates(at)
-            .filter_map(|number| self.rules.get(usize::try_from(number).unwrap_or(usize::MAX)))
-    }
 }
 
 /// A role that a binding gives, and the provider that must vouch.
@@ -87,15 +77,20 @@ impl Snapshot {
                 };
                 rules.push(CompiledRule::new(RuleRef { role: Arc::clone(&name), index }, rule, when));
             }
-            let index = RuleIndex::new(&rules, &numbers);
-            roles.push(CompiledRole { name: role.name.clone(), rules, index });
+            roles.push(CompiledRole { name: role.name.clone(), rules });
         }
         if !problems.is_empty() {
             return Err(problems);
         }
+        let mut index = RuleIndex::default();
+        for (role, compiled) in (0_u32..).zip(&roles) {
+            for (rule, compiled) in (0_u32..).zip(&compiled.rules) {
+                index.add(RuleNumber { role, rule }, compiled, &numbers);
+            }
+        }
         let bindings = give(&resources, &roles);
         let revision = Arc::new(Revision { number, digest: digest.into() });
-        Ok(Self { revision, resources, numbers, roles, bindings })
+        Ok(Self { revision, resources, numbers, roles, index, bindings })
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::{
     Grants, Query, Snapshot,
-    compile::CompiledRole,
     condition::Facts,
     index::ServerNumber,
     rule::{CompiledRule, Outcome},
@@ -33,11 +32,9 @@ impl Snapshot {
     fn judge(&self, grants: &Grants, server: ServerNumber, query: &Query<'_>) -> Verdict {
         let facts = Facts::new(query);
         let mut tally = Tally::default();
-        for role in self.roles_of(grants) {
-            for rule in role.candidates(server) {
-                if tally.is_settled(rule) {
-                    continue;
-                }
+        let candidates = self.index.candidates(server, grants.roles());
+        for rule in candidates.into_iter().filter_map(|number| self.rule(number)) {
+            if !tally.is_settled(rule) {
                 tally.count(rule, &rule.judge(query.server, query.action, &facts));
             }
         }
@@ -45,12 +42,8 @@ impl Snapshot {
     }
 
     /// Grants that belong to this snapshot.
-    pub(super) fn current(&self, grants: &Grants, principal: &Principal) -> Grants {
+    fn current(&self, grants: &Grants, principal: &Principal) -> Grants {
         if self.made(grants) { grants.clone() } else { self.grants(principal) }
-    }
-
-    pub(super) fn roles_of<'a>(&'a self, grants: &'a Grants) -> impl Iterator<Item = &'a CompiledRole> {
-        grants.roles().iter().filter_map(|number| self.role(*number))
     }
 }
 

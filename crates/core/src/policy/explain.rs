@@ -96,7 +96,7 @@ impl Snapshot {
         let mut tally = Tally::default();
         let mut rules = Vec::new();
         let mut roles = Vec::new();
-        for role in self.roles_of(&grants) {
+        for role in grants.roles().iter().filter_map(|number| self.role(*number)) {
             roles.push(Held { role: role.name.to_string(), bindings: self.bindings_of(&role.name, query) });
             for rule in &role.rules {
                 let outcome = rule.judge(query.server, query.action, &facts);

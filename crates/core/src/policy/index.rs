@@ -1,5 +1,5 @@
-//! Which rules of a role may be for a server. An index only leaves out rules that can't be; each rule still checks
-//! the server itself.
+//! Which rules may be for a server. The index only leaves out rules that can't be; each rule still checks the server
+//! itself, so a mistake here can take access away but never give any.
 
 use std::collections::HashMap;
 
@@ -20,83 +20,82 @@ pub(super) struct ServerNumber {
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     pub(super) servers: HashMap<ServerId, ServerNumber>,
-    /// Namespace names; servers are looked up by both names when indexing.
     pub(super) namespaces: HashMap<String, u32>,
 }
 
-/// The rules of one role by the servers they are for.
+/// A rule by its role's number and its own there. Orders as role names and rule indexes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RuleNumber {
+    pub(super) role: u32,
+    pub(super) rule: u32,
+}
+
+/// All rules by the servers they are for; each list ascending.
 #[derive(Debug, Default)]
 pub(super) struct RuleIndex {
-    by_server: HashMap<u32, Vec<u32>>,
-    by_namespace: HashMap<u32, Vec<u32>>,
-    elsewhere: Vec<u32>,
+    by_server: HashMap<u32, Vec<RuleNumber>>,
+    by_namespace: HashMap<u32, Vec<RuleNumber>>,
+    elsewhere: Vec<RuleNumber>,
 }
 
 impl RuleIndex {
-    pub(super) fn new(rules: &[CompiledRule], numbers: &Numbers) -> Self {
-        let mut index = Self::default();
-        for (number, rule) in (0_u32..).zip(rules) {
-            let Some(namespaces) = rule.namespaces.literals() else {
-                index.elsewhere.push(number);
-                continue;
-            };
-            let servers = rule
-                .servers
-                .literals()
-                .filter(|servers| servers.len().saturating_mul(namespaces.len()) <= MAX_PAIRS);
-            for namespace in namespaces {
-                match servers {
-                    Some(servers) => {
-                        for server in servers {
-                            let known = format!("{namespace}/{server}")
-                                .parse()
-                                .ok()
-                                .and_then(|id: ServerId| numbers.servers.get(&id));
-                            if let Some(known) = known {
-                                index.by_server.entry(known.server).or_default().push(number);
-                            }
-                        }
+    /// Adds a rule; rules are added in ascending order.
+    pub(super) fn add(&mut self, number: RuleNumber, rule: &CompiledRule, numbers: &Numbers) {
+        let Some(namespaces) = rule.namespaces.literals() else {
+            self.elsewhere.push(number);
+            return;
+        };
+        let servers = rule
+            .servers
+            .literals()
+            .filter(|servers| servers.len().saturating_mul(namespaces.len()) <= MAX_PAIRS);
+        for namespace in namespaces {
+            match servers {
+                Some(servers) => {
+                    let ids =
+                        servers.iter().filter_map(|server| format!("{namespace}/{server}").parse().ok());
+                    for known in ids.filter_map(|id: ServerId| numbers.servers.get(&id)) {
+                        self.by_server.entry(known.server).or_default().push(number);
                     }
-                    None => {
-                        if let Some(namespace) = numbers.namespaces.get(namespace.as_ref()) {
-                            index.by_namespace.entry(*namespace).or_default().push(number);
-                        }
+                }
+                None => {
+                    if let Some(namespace) = numbers.namespaces.get(namespace.as_ref()) {
+                        self.by_namespace.entry(*namespace).or_default().push(number);
                     }
                 }
             }
         }
-        index
     }
 
-    /// The numbers of the rules that may be for a server, ascending.
-    pub(super) fn candidates(&self, at: ServerNumber) -> impl Iterator<Item = u32> {
-        Merge {
-            lists: [
-                self.by_server.get(&at.server).map(Vec::as_slice).unwrap_or_default(),
-                self.by_namespace.get(&at.namespace).map(Vec::as_slice).unwrap_or_default(),
-                &self.elsewhere,
-            ],
-        }
+    /// The rules of some roles (ascending) that may be for a server, ascending.
+    pub(super) fn candidates(&self, at: ServerNumber, roles: &[u32]) -> Vec<RuleNumber> {
+        let mut found = Vec::new();
+        select(self.by_server.get(&at.server).map(Vec::as_slice).unwrap_or_default(), roles, &mut found);
+        select(
+            self.by_namespace.get(&at.namespace).map(Vec::as_slice).unwrap_or_default(),
+            roles,
+            &mut found,
+        );
+        select(&self.elsewhere, roles, &mut found);
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 }
 
-/// Ascending union of ascending lists.
-struct Merge<'a> {
-    lists: [&'a [u32]; 3],
-}
-
-impl Iterator for Merge<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        let least = self.lists.iter().filter_map(|list| list.first()).min().copied()?;
-        for list in &mut self.lists {
-            while let Some((first, rest)) = list.split_first()
-                && *first == least
-            {
-                *list = rest;
-            }
-        }
-        Some(least)
+/// The rules of these roles, by going through the shorter of the two lists.
+fn select(rules: &[RuleNumber], roles: &[u32], found: &mut Vec<RuleNumber>) {
+    if rules.len() <= roles.len().saturating_mul(8) {
+        found.extend(rules.iter().filter(|number| roles.binary_search(&number.role).is_ok()));
+        return;
+    }
+    let mut rest = rules;
+    for role in roles {
+        let skipped = rest.partition_point(|number| number.role < *role);
+        rest = rest.get(skipped..).unwrap_or_default();
+        let count = rest.partition_point(|number| number.role == *role);
+        let (own, after) = rest.split_at_checked(count).unwrap_or_default();
+        found.extend(own);
+        rest = after;
     }
 }

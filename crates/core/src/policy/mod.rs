@@ -9,6 +9,9 @@ mod explain;
 mod index;
 mod rule;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc};
 
 pub(crate) use condition::Condition;
@@ -16,7 +19,8 @@ pub use explain::{Considered, Explanation, Held, Said};
 
 use self::{
     compile::{CompiledRole, Given},
-    index::{Numbers, ServerNumber},
+    index::{Numbers, RuleIndex, RuleNumber, ServerNumber},
+    rule::CompiledRule,
 };
 use crate::{
     action::{Action, RequestFacts},
@@ -49,6 +53,7 @@ pub struct Snapshot {
     numbers: Numbers,
     /// Sorted by name, so that a role's number orders as its name does.
     roles: Vec<CompiledRole>,
+    index: RuleIndex,
     bindings: HashMap<Who, Vec<Given>>,
 }
 
@@ -75,6 +80,7 @@ impl Snapshot {
             resources: Arc::new(ResourceSet::default()),
             numbers: Numbers::default(),
             roles: Vec::new(),
+            index: RuleIndex::default(),
             bindings: HashMap::new(),
         }
     }
@@ -122,6 +128,10 @@ impl Snapshot {
 
     fn role(&self, number: u32) -> Option<&CompiledRole> {
         self.roles.get(usize::try_from(number).ok()?)
+    }
+
+    fn rule(&self, number: RuleNumber) -> Option<&CompiledRule> {
+        self.role(number.role)?.rules.get(usize::try_from(number.rule).ok()?)
     }
 
     fn server_number(&self, id: &ServerId) -> Option<ServerNumber> {
