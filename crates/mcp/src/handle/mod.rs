@@ -24,8 +24,7 @@ use thiserror::Error;
 
 use crate::envelope::{Id, MAX_INTEGER};
 
-/// The longest handle that is looked at, in characters.
-const LONGEST: usize = 4096;
+/// The length of AES-GCM's tag.
 const TAG: usize = 16;
 
 /// What a handle is for. A handle for one purpose is refused for another.
@@ -54,6 +53,15 @@ impl Purpose {
             Self::ProgressToken => 4,
             Self::RequestState => 5,
             Self::Cursor => 6,
+        }
+    }
+
+    /// The longest handle that is looked at, in characters: what fits in a header, or, where a server decides
+    /// how much it wants to be told again, what fits in a client's string.
+    const fn longest(self) -> usize {
+        match self {
+            Self::Session | Self::EventId | Self::RequestId | Self::ProgressToken => 4096,
+            Self::RequestState | Self::Cursor => 1 << 20,
         }
     }
 }
@@ -85,7 +93,8 @@ impl HandleKeys {
     }
 
     /// Seals `plaintext` for one purpose and context. The handle is base64url, so visible ASCII; it is
-    /// 4/3 × (29 + the length of the plaintext) characters long.
+    /// 4/3 × (29 + the length of the plaintext) characters long, and is refused again if that is more than
+    /// 4 KiB (1 MiB for a cursor or request state).
     #[must_use]
     pub fn seal(&self, purpose: Purpose, bound_to: &[&[u8]], plaintext: &[u8]) -> String {
         self.current.seal(&context(purpose.tag(), bound_to), plaintext)
@@ -96,7 +105,7 @@ impl HandleKeys {
     /// # Errors
     /// [`InvalidHandle`], whatever the reason.
     pub fn open(&self, purpose: Purpose, bound_to: &[&[u8]], handle: &str) -> Result<Vec<u8>, InvalidHandle> {
-        if handle.len() > LONGEST {
+        if handle.len() > purpose.longest() {
             return Err(InvalidHandle);
         }
         let sealed = URL_SAFE_NO_PAD.decode(handle).map_err(|_| InvalidHandle)?;

@@ -89,6 +89,17 @@ fn handles_never_issued() {
 }
 
 #[test]
+fn sizes() {
+    let keys = keys(1, &[]);
+    for (purpose, most) in PURPOSES.map(|purpose| (purpose, purpose.longest() / 4 * 3 - 29)) {
+        let handle = keys.seal(purpose, ALICE, &vec![0; most]);
+        assert_eq!((handle.len(), keys.open(purpose, ALICE, &handle).is_ok()), (purpose.longest(), true));
+        let handle = keys.seal(purpose, ALICE, &vec![0; most + 1]);
+        assert_eq!(keys.open(purpose, ALICE, &handle), Err(InvalidHandle));
+    }
+}
+
+#[test]
 fn every_changed_bit_is_found() {
     let keys = keys(1, &[]);
     let handle = keys.seal(Purpose::RequestState, ALICE, b"some state");

@@ -2,6 +2,8 @@
 //!
 //! Time is bounded by the size of the names (a sort), whatever they are: there is no hash to flood.
 
+use std::cmp::Ordering;
+
 use super::error::MemberFault;
 
 /// Objects up to this size are compared pair by pair.
@@ -86,25 +88,25 @@ pub(super) struct Key {
 /// Checks the names of one object. `text` is the normalised text so far; equal names have equal spans in it.
 /// May reorder `keys`.
 pub(super) fn check(text: &str, keys: &mut [Key], role: Role) -> Result<(), (MemberFault, usize)> {
-    let name = |key: &Key| text.get(key.start..key.end).unwrap_or("");
-    if let Some(offset) = repeated(keys, |a, b| name(a).cmp(name(b))) {
+    let bytes = |key: Key| text.as_bytes().get(key.start..key.end).unwrap_or(&[]);
+    if let Some(offset) = repeated(keys, |a, b| bytes(a) == bytes(b), |a, b| bytes(a).cmp(bytes(b))) {
         return Err((MemberFault::Duplicate, offset));
     }
     if role == Role::Other {
         return Ok(());
     }
-    if let Some(key) = keys.iter().find(|key| role.known().iter().any(|known| is_misspelt(name(key), known)))
+    let name = |key: Key| text.get(key.start..key.end).unwrap_or("");
+    if let Some(key) =
+        keys.iter().find(|key| role.known().iter().any(|known| is_misspelt(name(**key), known)))
     {
         return Err((MemberFault::Misspelt, key.offset));
     }
-    let twice = if keys.iter().all(|key| name(key).is_ascii()) {
-        repeated(keys, |a, b| {
-            let folded = |key| name(key).bytes().map(|byte| byte.to_ascii_lowercase());
-            folded(a).cmp(folded(b))
-        })
+    let twice = if keys.iter().all(|key| bytes(*key).is_ascii()) {
+        let lower = |key: Key| bytes(key).iter().map(u8::to_ascii_lowercase);
+        repeated(keys, |a, b| bytes(a).eq_ignore_ascii_case(bytes(b)), |a, b| lower(a).cmp(lower(b)))
     } else {
         let mut folded: Vec<(String, usize)> =
-            keys.iter().map(|key| (fold(name(key)).collect(), key.offset)).collect();
+            keys.iter().map(|key| (fold(name(*key)).collect(), key.offset)).collect();
         folded.sort_unstable();
         folded.windows(2).find_map(|pair| match pair {
             [(a, _), (b, offset)] if a == b => Some(*offset),
@@ -118,15 +120,19 @@ pub(super) fn check(text: &str, keys: &mut [Key], role: Role) -> Result<(), (Mem
 }
 
 /// The offset of the later of two equal keys, if there are any.
-fn repeated(keys: &mut [Key], order: impl Fn(&Key, &Key) -> std::cmp::Ordering) -> Option<usize> {
+fn repeated(
+    keys: &mut [Key],
+    equal: impl Fn(Key, Key) -> bool,
+    order: impl Fn(Key, Key) -> Ordering,
+) -> Option<usize> {
     if keys.len() <= FEW {
         return keys.iter().enumerate().find_map(|(index, key)| {
-            keys.iter().take(index).any(|earlier| order(earlier, key).is_eq()).then_some(key.offset)
+            keys.iter().take(index).any(|earlier| equal(*earlier, *key)).then_some(key.offset)
         });
     }
-    keys.sort_unstable_by(|a, b| order(a, b).then(a.offset.cmp(&b.offset)));
+    keys.sort_unstable_by(|a, b| order(*a, *b).then(a.offset.cmp(&b.offset)));
     keys.windows(2).find_map(|pair| match pair {
-        [a, b] if order(a, b).is_eq() => Some(b.offset),
+        [a, b] if equal(*a, *b) => Some(b.offset),
         _ => None,
     })
 }

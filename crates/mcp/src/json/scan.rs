@@ -1,6 +1,7 @@
 //! The scanner: one pass over the bytes that checks every rule and writes the normalised text.
 //!
-//! Recursive, with the depth checked before each step down. The output is never longer than the input.
+//! Recursive, with the depth checked before each step down. The output is never longer than the input, and
+//! where the input is normalised already it is copied in long runs: only white space and escapes break one.
 
 use super::{
     Folding, Limits,
@@ -27,8 +28,7 @@ pub(super) fn document(bytes: &[u8], limits: &Limits) -> Result<String, ScanErro
             return Err(ScanError { fault: Fault::Root, offset });
         }
     }
-    scanner.end()?;
-    Ok(scanner.out)
+    scanner.end()
 }
 
 /// Scans one value of any kind.
@@ -36,14 +36,15 @@ pub(super) fn value(bytes: &[u8], limits: &Limits) -> Result<String, ScanError> 
     let mut scanner = Scanner::new(bytes, limits)?;
     scanner.skip_space();
     scanner.value(1, Role::Other)?;
-    scanner.end()?;
-    Ok(scanner.out)
+    scanner.end()
 }
 
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// What was written of the text before `copied`. The text from there to `at` is normalised as it is.
     out: String,
+    copied: usize,
     limits: Limits,
     /// Names of the objects that are open, innermost last.
     keys: Vec<Key>,
@@ -57,13 +58,8 @@ impl<'a> Scanner<'a> {
             return Err(ScanError { fault: Fault::Encoding, offset: 0 });
         }
         let limits = Limits { depth: limits.depth.min(Limits::DEEPEST), ..*limits };
-        Ok(Self {
-            text,
-            at: 0,
-            out: String::with_capacity(bytes.len()),
-            limits,
-            keys: Vec::with_capacity(16),
-        })
+        let out = String::with_capacity(bytes.len());
+        Ok(Self { text, at: 0, out, copied: 0, limits, keys: Vec::with_capacity(16) })
     }
 
     fn value(&mut self, depth: u32, role: Role) -> Result<(), ScanError> {
@@ -81,16 +77,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn object(&mut self, depth: u32, role: Role) -> Result<(), ScanError> {
-        self.open(depth, '{')?;
+        self.open(depth)?;
         let first = self.keys.len();
-        let compared_as = match (self.limits.folding, role) {
-            (Folding::Request, _) | (Folding::Message, Role::Message | Role::Other) => role,
-            (Folding::Message, Role::Params | Role::Meta | Role::Arguments) => Role::Other,
-        };
         let mut members = 0_u32;
         self.skip_space();
         if self.peek() == Some(b'}') {
-            return self.close('}');
+            self.at += 1;
+            return Ok(());
         }
         loop {
             members += 1;
@@ -99,40 +92,58 @@ impl<'a> Scanner<'a> {
             }
             let key = self.key()?;
             self.keys.push(key);
+            let child = role.child(self.name(key));
             self.skip_space();
-            self.token(b':', ':')?;
+            match self.peek() {
+                Some(b':') => self.at += 1,
+                Some(_) => return self.fail(Fault::Syntax),
+                None => return self.fail(Fault::Truncated),
+            }
             self.skip_space();
-            let child = role.child(self.out.get(key.start..key.end).unwrap_or(""));
             self.value(depth + 1, child)?;
             self.skip_space();
             match self.peek() {
-                Some(b',') => self.token(b',', ',')?,
+                Some(b',') => self.at += 1,
                 Some(b'}') => break,
                 Some(_) => return self.fail(Fault::Syntax),
                 None => return self.fail(Fault::Truncated),
             }
             self.skip_space();
         }
+        self.at += 1;
+        self.check_names(first, role)
+    }
+
+    fn check_names(&mut self, first: usize, role: Role) -> Result<(), ScanError> {
+        let compared_as = match (self.limits.folding, role) {
+            (Folding::Request, _) | (Folding::Message, Role::Message | Role::Other) => role,
+            (Folding::Message, Role::Params | Role::Meta | Role::Arguments) => Role::Other,
+        };
+        self.flush();
         if let Some(keys) = self.keys.get_mut(first..) {
             keys::check(&self.out, keys, compared_as)
                 .map_err(|(fault, offset)| ScanError { fault: Fault::Member(fault), offset })?;
         }
         self.keys.truncate(first);
-        self.close('}')
+        Ok(())
     }
 
     fn array(&mut self, depth: u32, elements: Role) -> Result<(), ScanError> {
-        self.open(depth, '[')?;
+        self.open(depth)?;
         self.skip_space();
         if self.peek() == Some(b']') {
-            return self.close(']');
+            self.at += 1;
+            return Ok(());
         }
         loop {
             self.value(depth + 1, elements)?;
             self.skip_space();
             match self.peek() {
-                Some(b',') => self.token(b',', ',')?,
-                Some(b']') => return self.close(']'),
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
                 Some(_) => return self.fail(Fault::Syntax),
                 None => return self.fail(Fault::Truncated),
             }
@@ -140,31 +151,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn open(&mut self, depth: u32, bracket: char) -> Result<(), ScanError> {
+    fn open(&mut self, depth: u32) -> Result<(), ScanError> {
         if depth > self.limits.depth {
             return self.fail(Fault::TooLarge(Cap::Depth));
         }
         self.at += 1;
-        self.out.push(bracket);
         Ok(())
-    }
-
-    fn close(&mut self, bracket: char) -> Result<(), ScanError> {
-        self.at += 1;
-        self.out.push(bracket);
-        Ok(())
-    }
-
-    fn token(&mut self, byte: u8, written: char) -> Result<(), ScanError> {
-        match self.peek() {
-            Some(found) if found == byte => {
-                self.at += 1;
-                self.out.push(written);
-                Ok(())
-            }
-            Some(_) => self.fail(Fault::Syntax),
-            None => self.fail(Fault::Truncated),
-        }
     }
 
     fn key(&mut self) -> Result<Key, ScanError> {
@@ -174,10 +166,14 @@ impl<'a> Scanner<'a> {
             Some(_) => return self.fail(Fault::Syntax),
             None => return self.fail(Fault::Truncated),
         }
-        let start = self.out.len() + 1;
+        let start = self.written() + 1;
         self.string()?;
-        let end = self.out.len() - 1;
-        let name = self.out.get(start..end).unwrap_or("");
+        if self.copied > offset {
+            // A name is either all written or all in the text, so that it can be read.
+            self.flush();
+        }
+        let key = Key { start, end: self.written() - 1, offset };
+        let name = self.name(key);
         let fault = if name.bytes().any(|byte| byte == b'\\' || byte >= 0x7f)
             && text::unescape(name).chars().any(char::is_control)
         {
@@ -185,33 +181,38 @@ impl<'a> Scanner<'a> {
         } else if name.starts_with(RESERVED_PREFIX) {
             MemberFault::Reserved
         } else {
-            return Ok(Key { start, end, offset });
+            return Ok(key);
         };
         Err(ScanError { fault: Fault::Member(fault), offset })
+    }
+
+    fn name(&self, key: Key) -> &str {
+        match key.start.checked_sub(self.out.len()) {
+            None => self.out.get(key.start..key.end),
+            Some(ahead) => {
+                let start = self.copied + ahead;
+                self.text.get(start..start + (key.end - key.start))
+            }
+        }
+        .unwrap_or("")
     }
 
     fn string(&mut self) -> Result<(), ScanError> {
         let offset = self.at;
         self.at += 1;
-        self.out.push('"');
         let mut length = 0_usize;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or(&[]);
-            let run = text::plain_run(rest);
-            self.out.push_str(self.text.get(self.at..self.at + run).unwrap_or(""));
+            let run = text::plain_run(self.text.as_bytes().get(self.at..).unwrap_or(&[]));
             self.at += run;
             length += run;
             match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    self.out.push('"');
-                    break;
-                }
+                Some(b'"') => break,
                 Some(b'\\') => length += self.escape()?,
                 Some(_) => return self.fail(Fault::Syntax),
                 None => return self.fail(Fault::Truncated),
             }
         }
+        self.at += 1;
         if length > self.limits.string {
             return Err(ScanError { fault: Fault::TooLarge(Cap::String), offset });
         }
@@ -221,13 +222,23 @@ impl<'a> Scanner<'a> {
     /// One escape, or two where they are a surrogate pair. Gives the bytes that it stands for.
     fn escape(&mut self) -> Result<usize, ScanError> {
         let offset = self.at;
-        self.at += 1;
-        let character = match self.peek() {
+        match self.text.as_bytes().get(offset + 1) {
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(1)
+            }
+            Some(b'/') => {
+                self.flush();
+                self.copied = offset + 1;
+                self.at += 2;
+                Ok(1)
+            }
             Some(b'u') => {
-                self.at += 1;
+                self.flush();
+                self.at += 2;
+                let lone = ScanError { fault: Fault::Surrogate, offset };
                 let code = match self.hex()? {
                     high @ 0xd800..=0xdbff => {
-                        let lone = ScanError { fault: Fault::Surrogate, offset };
                         for expected in [b'\\', b'u'] {
                             if self.peek() != Some(expected) {
                                 return Err(lone);
@@ -242,25 +253,20 @@ impl<'a> Scanner<'a> {
                     }
                     code => code,
                 };
-                let lone = ScanError { fault: Fault::Surrogate, offset };
                 let character = char::from_u32(code).ok_or(lone)?;
                 text::push_char(&mut self.out, character);
-                return Ok(character.len_utf8());
+                self.copied = self.at;
+                Ok(character.len_utf8())
             }
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(_) => return self.fail(Fault::Syntax),
-            None => return self.fail(Fault::Truncated),
-        };
-        self.at += 1;
-        text::push_char(&mut self.out, character);
-        Ok(1)
+            Some(_) => {
+                self.at += 1;
+                self.fail(Fault::Syntax)
+            }
+            None => {
+                self.at += 1;
+                self.fail(Fault::Truncated)
+            }
+        }
     }
 
     fn hex(&mut self) -> Result<u32, ScanError> {
@@ -287,7 +293,6 @@ impl<'a> Scanner<'a> {
         if let Err(fault) = number::check(number, self.limits.numbers) {
             return self.fail(fault);
         }
-        self.out.push_str(number);
         self.at += length;
         Ok(())
     }
@@ -295,7 +300,6 @@ impl<'a> Scanner<'a> {
     fn literal(&mut self, literal: &str) -> Result<(), ScanError> {
         let rest = self.text.get(self.at..).unwrap_or("");
         if rest.starts_with(literal) {
-            self.out.push_str(literal);
             self.at += literal.len();
             Ok(())
         } else if literal.starts_with(rest) {
@@ -305,17 +309,43 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<(), ScanError> {
+    fn end(mut self) -> Result<String, ScanError> {
         self.skip_space();
-        if self.peek().is_some() { self.fail(Fault::Trailing) } else { Ok(()) }
+        if self.peek().is_some() {
+            return self.fail(Fault::Trailing);
+        }
+        self.flush();
+        Ok(self.out)
     }
 
+    /// How long the normalised text is, up to here.
+    fn written(&self) -> usize {
+        self.out.len() + (self.at - self.copied)
+    }
+
+    /// Writes what stands as it is, up to here.
+    fn flush(&mut self) {
+        self.out.push_str(self.text.get(self.copied..self.at).unwrap_or(""));
+        self.copied = self.at;
+    }
+
+    #[inline]
     fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.drop_space();
         }
     }
 
+    #[cold]
+    fn drop_space(&mut self) {
+        self.flush();
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+        self.copied = self.at;
+    }
+
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }

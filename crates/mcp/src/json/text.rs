@@ -23,24 +23,52 @@ pub(super) const fn is_escaped(byte: u8) -> bool {
 
 /// How many bytes from the start need no escape: the index of the first quote, backslash or control character,
 /// or the length.
+#[inline]
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
+    match bytes.first_chunk::<8>().map(|word| escaped_in(*word)) {
+        Some(found) if found != 0 => found.trailing_zeros() as usize / 8,
+        Some(_) | None => long_run(bytes),
+    }
+}
+
+fn long_run(bytes: &[u8]) -> usize {
+    // Only what is longer than a few words is worth the wide steps.
+    let head = bytes.get(..64).unwrap_or(bytes);
+    let run = run_by_words(head);
+    if run < head.len() || bytes.len() < 128 {
+        return if run < head.len() { run } else { run + run_by_words(bytes.get(run..).unwrap_or(&[])) };
+    }
+    let (blocks, _) = bytes.as_chunks::<64>();
+    // Compiles to vector comparisons.
+    let clean = |block: &&[u8; 64]| !block.iter().fold(false, |found, byte| found | is_escaped(*byte));
+    let skipped = 64 * blocks.iter().take_while(clean).count();
+    skipped + run_by_words(bytes.get(skipped..).unwrap_or(&[]))
+}
+
+fn run_by_words(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * 0x22);
-        let slash = word ^ (ONES * 0x5c);
-        // Each term marks its lowest match exactly (borrows only spread upwards), so the lowest mark of all is exact.
-        let found = (word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | slash.wrapping_sub(ONES) & !slash)
-            & HIGH;
+        let found = escaped_in(*word);
         if found != 0 {
             return index * 8 + found.trailing_zeros() as usize / 8;
         }
     }
     words.len() * 8 + tail.iter().position(|byte| is_escaped(*byte)).unwrap_or(tail.len())
+}
+
+/// Zero if no byte needs an escape; else the lowest bit set is in the first one that does.
+#[inline]
+const fn escaped_in(word: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
+    let quote = word ^ (ONES * 0x22);
+    let slash = word ^ (ONES * 0x5c);
+    // Each term marks its lowest match exactly (borrows only spread upwards), so the lowest mark of all is exact.
+    (word.wrapping_sub(ONES * 0x20) & !word
+        | quote.wrapping_sub(ONES) & !quote
+        | slash.wrapping_sub(ONES) & !slash)
+        & HIGH
 }
 
 /// Appends one character as canonical text writes it inside a string.

@@ -31,7 +31,9 @@ pub enum Kind {
 }
 
 impl<'a> Value<'a> {
-    /// The value whose normalised text this is.
+    /// The value whose normalised text this is: one that [`super::replace`] gave, or [`Value::raw`]. It is not
+    /// scanned; of any other text the parts that are found mean nothing, though no walk goes astray.
+    #[must_use]
     pub const fn of(raw: &'a str) -> Self {
         Self { raw }
     }
@@ -192,7 +194,7 @@ fn split_value(text: &str) -> Option<(Value<'_>, &str)> {
 fn string_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        at += text::plain_run(bytes.get(at..)?);
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
             _ => at += 2,

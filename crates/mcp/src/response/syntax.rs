@@ -40,6 +40,8 @@ pub(super) struct Step {
 pub(super) struct Syntax {
     state: State,
     open: Vec<Container>,
+    /// What is to come of a literal.
+    literal: &'static [u8],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +79,7 @@ enum State {
     /// In the four digits after `\u`, with so many to come.
     Hex(Text, u8),
     Number(Digits),
-    /// In a literal, with this much to come.
-    Literal(&'static [u8]),
+    Literal,
 }
 
 /// The parts of a number.
@@ -118,7 +119,7 @@ impl Digits {
 
 impl Syntax {
     pub(super) fn new() -> Self {
-        Self { state: State::Start, open: Vec::with_capacity(16) }
+        Self { state: State::Start, open: Vec::with_capacity(16), literal: b"" }
     }
 
     /// Whether the outermost object is complete.
@@ -145,10 +146,12 @@ impl Syntax {
                                     Event::ValueEnd
                                 }
                             };
-                            if let Some(step) = self.tell(event, at, at) {
-                                return Ok(Some(step));
+                            if self.is_shallow() {
+                                return Ok(Some(self.ended(event, at)));
                             }
+                            at = self.hurry(piece, at);
                         }
+                        Some(b'\\') if matches!(piece.get(at + 1), Some(b'n' | b'"' | b'\\')) => at += 2,
                         Some(b'\\') => {
                             self.state = State::Escape(text);
                             at += 1;
@@ -173,32 +176,42 @@ impl Syntax {
                     };
                     at += 1;
                 }
-                State::Number(digits) => match digits.next(byte) {
-                    Some(digits) => {
-                        self.state = State::Number(digits);
+                State::Number(mut digits) => {
+                    let ended = loop {
+                        match piece.get(at).map(|byte| digits.next(*byte)) {
+                            Some(Some(next)) => {
+                                digits = next;
+                                at += 1;
+                            }
+                            Some(None) => break true,
+                            None => break false,
+                        }
+                    };
+                    self.state = match (ended, digits.may_end()) {
+                        (false, _) => State::Number(digits),
+                        (true, true) => State::After,
+                        (true, false) => return Err(ResponseError::Syntax),
+                    };
+                    if ended && self.is_shallow() {
+                        return Ok(Some(self.ended(Event::ValueEnd, at)));
+                    }
+                    at = self.hurry(piece, at);
+                }
+                State::Literal => {
+                    while let (Some(byte), Some((expected, left))) =
+                        (piece.get(at), self.literal.split_first())
+                    {
+                        if byte != expected {
+                            return Err(ResponseError::Syntax);
+                        }
+                        self.literal = left;
                         at += 1;
                     }
-                    None if digits.may_end() => {
+                    if self.literal.is_empty() {
                         self.state = State::After;
-                        if let Some(step) = self.tell(Event::ValueEnd, at, at) {
-                            return Ok(Some(step));
+                        if self.is_shallow() {
+                            return Ok(Some(self.ended(Event::ValueEnd, at)));
                         }
-                    }
-                    None => return Err(ResponseError::Syntax),
-                },
-                State::Literal(left) => {
-                    let (expected, left) = left.split_first().ok_or(ResponseError::Syntax)?;
-                    if byte != *expected {
-                        return Err(ResponseError::Syntax);
-                    }
-                    at += 1;
-                    if left.is_empty() {
-                        self.state = State::After;
-                        if let Some(step) = self.tell(Event::ValueEnd, at, at) {
-                            return Ok(Some(step));
-                        }
-                    } else {
-                        self.state = State::Literal(left);
                     }
                 }
                 State::Start
@@ -209,10 +222,14 @@ impl Syntax {
                 | State::Value
                 | State::After
                 | State::End => {
-                    let step = self.structure(byte, at)?;
+                    let depth = self.open.len();
+                    let event = self.structure(byte)?;
                     at += 1;
-                    if step.is_some() {
-                        return Ok(step);
+                    if let Some(event) = event {
+                        // A container ends after its bracket; all else begins with this byte.
+                        let ended = Step { event, at, next: at, depth: self.open.len() };
+                        let begun = Step { event, at: at - 1, next: at, depth };
+                        return Ok(Some(if event == Event::ValueEnd { ended } else { begun }));
                     }
                 }
             }
@@ -220,30 +237,11 @@ impl Syntax {
         Ok(None)
     }
 
-    /// One byte between tokens, or the first of a token. It is always consumed.
-    fn structure(&mut self, byte: u8, at: usize) -> Result<Option<Step>, ResponseError> {
-        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            return Ok(None);
-        }
+    /// One byte between tokens, or the first of a token.
+    #[inline]
+    fn structure(&mut self, byte: u8) -> Result<Option<Event>, ResponseError> {
         match (self.state, byte) {
-            (State::Start, b'{') => {
-                self.push(Container::Object)?;
-                Ok(None)
-            }
-            (State::FirstKey | State::Key, b'"') => {
-                self.state = State::String(Text::Key);
-                Ok(self.tell(Event::Key, at, at + 1))
-            }
-            (State::FirstKey, b'}') | (State::FirstElement, b']') => self.pop(byte, at),
-            (State::Colon, b':') => {
-                self.state = State::Value;
-                Ok(None)
-            }
-            (State::Value | State::FirstElement, _) => {
-                let step = self.tell(Event::Value(byte), at, at + 1);
-                self.begin(byte)?;
-                Ok(step)
-            }
+            (_, b' ' | b'\t' | b'\n' | b'\r') => Ok(None),
             (State::After, b',') => {
                 self.state = match self.open.last() {
                     Some(Container::Object) => State::Key,
@@ -252,7 +250,26 @@ impl Syntax {
                 };
                 Ok(None)
             }
-            (State::After, b'}' | b']') => self.pop(byte, at),
+            (State::Colon, b':') => {
+                self.state = State::Value;
+                Ok(None)
+            }
+            (State::FirstKey | State::Key, b'"') => {
+                self.state = State::String(Text::Key);
+                Ok(self.is_shallow().then_some(Event::Key))
+            }
+            (State::FirstElement, b']') | (State::FirstKey, b'}') | (State::After, b'}' | b']') => {
+                self.pop(byte)
+            }
+            (State::Value | State::FirstElement, _) => {
+                let event = self.is_shallow().then_some(Event::Value(byte));
+                self.begin(byte)?;
+                Ok(event)
+            }
+            (State::Start, b'{') => {
+                self.push(Container::Object)?;
+                Ok(None)
+            }
             (State::End, _) => Err(ResponseError::Trailing),
             (_, _) => Err(ResponseError::Syntax),
         }
@@ -266,12 +283,17 @@ impl Syntax {
             b'-' => State::Number(Digits::Minus),
             b'0' => State::Number(Digits::Zero),
             b'1'..=b'9' => State::Number(Digits::Whole),
-            b't' => State::Literal(b"rue"),
-            b'f' => State::Literal(b"alse"),
-            b'n' => State::Literal(b"ull"),
+            b't' => self.literal(b"rue"),
+            b'f' => self.literal(b"alse"),
+            b'n' => self.literal(b"ull"),
             _ => return Err(ResponseError::Syntax),
         };
         Ok(())
+    }
+
+    fn literal(&mut self, left: &'static [u8]) -> State {
+        self.literal = left;
+        State::Literal
     }
 
     fn push(&mut self, container: Container) -> Result<(), ResponseError> {
@@ -286,21 +308,38 @@ impl Syntax {
         Ok(())
     }
 
-    fn pop(&mut self, byte: u8, at: usize) -> Result<Option<Step>, ResponseError> {
+    fn pop(&mut self, byte: u8) -> Result<Option<Event>, ResponseError> {
         match (self.open.pop(), byte) {
             (Some(Container::Object), b'}') | (Some(Container::Array), b']') => {}
             (_, _) => return Err(ResponseError::Syntax),
         }
         if self.open.is_empty() {
             self.state = State::End;
-            return Ok(Some(Step { event: Event::RootEnd, at, next: at + 1, depth: 0 }));
+            return Ok(Some(Event::RootEnd));
         }
         self.state = State::After;
-        Ok(self.tell(Event::ValueEnd, at + 1, at + 1))
+        Ok(self.is_shallow().then_some(Event::ValueEnd))
     }
 
-    fn tell(&self, event: Event, at: usize, next: usize) -> Option<Step> {
-        let depth = self.open.len();
-        (depth <= 2).then_some(Step { event, at, next, depth })
+    /// Past the one byte that most often follows a name or a value below the levels that are told of. Only a
+    /// shortcut: [`Self::structure`] would do the same.
+    #[inline]
+    fn hurry(&mut self, piece: &[u8], at: usize) -> usize {
+        self.state = match (self.state, piece.get(at), self.open.last()) {
+            (State::Colon, Some(b':'), _) => State::Value,
+            (State::After, Some(b','), Some(Container::Object)) => State::Key,
+            (State::After, Some(b','), Some(Container::Array)) => State::Value,
+            (_, _, _) => return at,
+        };
+        at + 1
+    }
+
+    fn ended(&self, event: Event, at: usize) -> Step {
+        Step { event, at, next: at, depth: self.open.len() }
+    }
+
+    /// Whether what happens here is told.
+    fn is_shallow(&self) -> bool {
+        self.open.len() <= 2
     }
 }

@@ -46,14 +46,13 @@ pub struct EventParser {
     at_start: bool,
     /// Whether the last byte was CR, so that an LF belongs to it.
     after_cr: bool,
-    /// Bytes of the event so far, all its lines included.
-    size: usize,
     event: Event,
     has_data: bool,
 }
 
 impl EventParser {
-    /// A parser for one stream, which refuses events of more than `max_event` bytes (comments included).
+    /// A parser for one stream, which refuses events of more than `max_event` bytes, and lines of more, comments
+    /// too. It never holds more than twice that.
     #[must_use]
     pub fn new(max_event: usize) -> Self {
         Self {
@@ -61,7 +60,6 @@ impl EventParser {
             line: Vec::new(),
             at_start: true,
             after_cr: false,
-            size: 0,
             event: Event::default(),
             has_data: false,
         }
@@ -80,12 +78,12 @@ impl EventParser {
                 continue;
             }
             let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else {
-                self.grow(rest.len())?;
+                self.check_size(rest.len())?;
                 self.line.extend_from_slice(rest);
                 return Ok(());
             };
             let (line, ending) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            self.grow(end + 1)?;
+            self.check_size(line.len())?;
             if self.line.is_empty() {
                 self.end_line(line, events)?;
             } else {
@@ -101,9 +99,12 @@ impl EventParser {
         Ok(())
     }
 
-    fn grow(&mut self, by: usize) -> Result<(), SseError> {
-        self.size = self.size.saturating_add(by);
-        if self.size > self.max_event { Err(SseError::TooLarge) } else { Ok(()) }
+    /// Whether so many more bytes of the line are not too much. Only what is kept counts: comments may go on for
+    /// as long as the stream does.
+    fn check_size(&self, more: usize) -> Result<(), SseError> {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let event = self.event.data.len() + text(&self.event.id) + text(&self.event.event);
+        if event + self.line.len() + more > self.max_event { Err(SseError::TooLarge) } else { Ok(()) }
     }
 
     fn end_line(&mut self, line: &[u8], events: &mut Vec<Event>) -> Result<(), SseError> {
@@ -135,7 +136,6 @@ impl EventParser {
     }
 
     fn end_event(&mut self, events: &mut Vec<Event>) {
-        self.size = 0;
         self.has_data = false;
         let event = std::mem::take(&mut self.event);
         if !event.data.is_empty() || event.id.is_some() || event.retry.is_some() {

@@ -87,13 +87,19 @@ fn refused_streams() {
             assert_eq!(parse(stream, sizes, 32).map(|events| events.len()), expected);
         }
     };
-    check(b"data: 1234567890123456789012345\n", Ok(0));
-    check(b"data: 12345678901234567890123456\n", Err(SseError::TooLarge));
-    check(b"data: 12345678901234567890123\n\n", Ok(1));
+    check(b"data: 12345678901234567890123456\n", Ok(0));
+    check(b"data: 123456789012345678901234567\n", Err(SseError::TooLarge));
+    check(b"data: 12345678901234567890123456\n\n", Ok(1));
     check(&b"data: 1234567890\n\n".repeat(100), Ok(100));
-    check(&b"data: 1\n".repeat(5), Err(SseError::TooLarge));
-    check(&b":234567\n".repeat(5), Err(SseError::TooLarge));
-    check(&b":\n\n".repeat(50), Ok(0));
+    check(&b"data: 1\n".repeat(13), Ok(0));
+    check(&b"data: 1\n".repeat(15), Err(SseError::TooLarge));
+    check(&b"data\n".repeat(100), Err(SseError::TooLarge));
+    check(b"id: 12345678901234567890\nevent: 12345678", Err(SseError::TooLarge));
+    check(&b"id: 12345678901234567890\n".repeat(50), Err(SseError::TooLarge));
+    check(&b"id: 123\n".repeat(50), Ok(0));
+    check(&b":234567\n".repeat(500), Ok(0));
+    check(&b":\n\n".repeat(500), Ok(0));
+    check(&b"retry: 100\n".repeat(500), Ok(0));
     check(&[b'x'; 1000], Err(SseError::TooLarge));
     check(b"data: \xff\n\n", Err(SseError::Encoding));
     check(b"data: \xc0\xaf\n\n", Err(SseError::Encoding));
