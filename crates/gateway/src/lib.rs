@@ -19,6 +19,7 @@ mod lease;
 pub mod listener;
 mod metrics;
 pub mod refusal;
+mod patience;
 mod reply;
 mod route;
 mod session;

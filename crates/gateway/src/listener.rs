@@ -16,7 +16,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{gateway::Gateway, metrics::Present, tls::ServerTls};
+use crate::{
+    gateway::Gateway,
+    metrics::Present,
+    patience::{Patience, Phase},
+    tls::ServerTls,
+};
 
 /// For a TLS handshake to finish.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -123,7 +128,8 @@ fn builder(limits: &crate::settings::Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // The library starts this with the silence between requests; heads are timed by `Patience`.
+        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(limits.header_bytes.max(8192))
         .max_headers(limits.headers)
         .half_close(false);
@@ -166,9 +172,16 @@ impl Connection {
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let ip = self.peer.ip();
         let gateway = Arc::clone(&self.gateway);
+        let phase = Phase::default();
+        let stream = Patience::new(stream, phase.clone(), gateway.settings().limits.header_timeout);
         let service = service_fn(move |request| {
-            let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(gateway.answer(ip, request).await) }
+            let (gateway, phase) = (Arc::clone(&gateway), phase.clone());
+            phase.head_complete();
+            async move {
+                let response = gateway.answer(ip, request).await;
+                phase.answered();
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let served = self.watcher.watch(connection.into_owned()).await;

@@ -1,0 +1,205 @@
+//! How long a connection waits for a request's head. Between requests a client may be silent for long; once it has
+//! sent the first byte of a head, the rest must follow soon. The HTTP library has one timer for both, so the second
+//! is kept here, at the bytes.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+/// How HTTP/2 begins (RFC 9113 section 3.4). Its frames have timers of their own.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0";
+
+/// Said by the service: how many heads were complete, and whether the last of their requests is still in progress.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phase(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    heads: AtomicU64,
+    in_request: AtomicBool,
+}
+
+impl Phase {
+    /// A head is complete: what follows is its body, without this timer.
+    pub(crate) fn head_complete(&self) {
+        self.0.in_request.store(true, Ordering::Release);
+        self.0.heads.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The response has begun: the next byte is of a new head.
+    pub(crate) fn answered(&self) {
+        self.0.in_request.store(false, Ordering::Release);
+    }
+
+    fn in_request(&self) -> bool {
+        self.0.in_request.load(Ordering::Acquire)
+    }
+
+    fn heads(&self) -> u64 {
+        self.0.heads.load(Ordering::Acquire)
+    }
+}
+
+/// A connection that ends if a head takes too long.
+pub(crate) struct Patience<S> {
+    stream: S,
+    phase: Phase,
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+    waiting: Waiting,
+    /// Heads that were complete when this was last looked at.
+    heads: u64,
+}
+
+enum Waiting {
+    /// For the first byte of the connection.
+    First,
+    /// For the first byte of a head.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For nothing: HTTP/2.
+    Never,
+}
+
+impl<S> Patience<S> {
+    pub(crate) fn new(stream: S, phase: Phase, limit: Duration) -> Self {
+        Self { stream, phase, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: Waiting::First, heads: 0 }
+    }
+
+    /// Takes note of heads that were completed since.
+    fn catch_up(&mut self) {
+        let heads = self.phase.heads();
+        if std::mem::replace(&mut self.heads, heads) != heads && matches!(self.waiting, Waiting::Head) {
+            self.waiting = Waiting::Idle;
+        }
+    }
+
+    /// Takes note of bytes that came.
+    fn heard(&mut self, bytes: &[u8]) {
+        self.waiting = match self.waiting {
+            Waiting::Never => return,
+            // A head that is cut within the first bytes of this text is taken for HTTP/1, where it is timed.
+            Waiting::First if bytes.starts_with(HTTP2) => Waiting::Never,
+            Waiting::First => Waiting::Head,
+            Waiting::Idle if self.phase.in_request() => return,
+            Waiting::Idle => {
+                self.timer.as_mut().reset(Instant::now() + self.limit);
+                Waiting::Head
+            }
+            Waiting::Head => return,
+        };
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.catch_up();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if polled.is_pending() {
+            if matches!(this.waiting, Waiting::Head | Waiting::First) {
+                ready!(this.timer.as_mut().poll(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            return Poll::Pending;
+        }
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if !bytes.is_empty() {
+            this.heard(bytes);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn pair() -> (tokio::io::DuplexStream, Patience<tokio::io::DuplexStream>, Phase) {
+        let (client, server) = tokio::io::duplex(1024);
+        let phase = Phase::default();
+        (client, Patience::new(server, phase.clone(), LIMIT), phase)
+    }
+
+    async fn read(stream: &mut Patience<tokio::io::DuplexStream>) -> io::Result<usize> {
+        stream.read(&mut [0; 64]).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_timed_and_silence_between_requests_is_not() {
+        let (mut client, mut server, phase) = pair();
+        client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        read(&mut server).await.unwrap();
+        phase.head_complete();
+        assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err(), "a body is not timed here");
+        phase.answered();
+        assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err(), "nor is silence");
+        client.write_all(b"G").await.unwrap();
+        read(&mut server).await.unwrap();
+        assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_answered_before_the_next_look_is_over() {
+        let (mut client, mut server, phase) = pair();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        read(&mut server).await.unwrap();
+        phase.head_complete();
+        phase.answered();
+        assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_byte_is_timed_and_http_2_is_not() {
+        let (_client, mut server, _phase) = pair();
+        assert!(tokio::time::timeout(LIMIT * 2, read(&mut server)).await.unwrap().is_err());
+        let (mut client, mut server, _phase) = pair();
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        read(&mut server).await.unwrap();
+        assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err());
+    }
+}
