@@ -10,6 +10,7 @@
 pub mod bridge;
 pub mod orchestrator;
 pub mod supervisor;
+mod tree;
 
 pub use orchestrator::{LocalConfig, LocalServers, ServerStatus};
 pub use supervisor::capabilities;

@@ -1,10 +1,42 @@
 //! A stdio server behind Streamable HTTP: sessions for the revisions up to 2025-11-25, single requests for
 //! 2026-07-28. What client and server say to each other passes unchanged; the bridge never translates between eras.
 
-use std::{ffi::OsString, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
+mod answer;
+mod backoff;
+mod board;
+mod counts;
+mod endpoint;
+pub(crate) mod health;
+mod host;
+mod launch;
+mod lines;
+mod listener;
+pub(crate) mod log;
+mod outbox;
+mod pool;
+mod process;
+mod refusal;
+mod sessions;
+mod watch;
+
+use std::{ffi::OsString, future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use narrows_core::resource::StdioServer;
 use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::watch as latest,
+    task::JoinSet,
+};
+
+use self::{
+    health::Health,
+    host::Host,
+    lines::{Line, Lines},
+    listener::Listener,
+};
+pub(crate) use launch::private_directory;
+pub use listener::LONGEST_SOCKET_PATH;
 
 /// The header in which the gateway names whose process a request of 2026-07-28 is for: an opaque key, the same for
 /// the same principal. Heeded on a Unix socket only; elsewhere anyone could claim it.
@@ -112,25 +144,127 @@ pub enum BridgeError {
         #[source]
         source: std::io::Error,
     },
+    /// The socket's path is too long for the kernel.
+    #[error(
+        "cannot listen on `{0}`: a socket's path has at most 107 bytes\nhint: use a directory with a shorter path"
+    )]
+    PathTooLong(PathBuf),
+    /// The server's directory or log can't be made.
+    #[error("cannot use the server's directory `{path}`")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is asked for that can't be enforced on this machine.
+    #[error("{0}")]
+    Unenforceable(String),
+    /// Standard input did not hold a configuration.
+    #[error("standard input does not hold a bridge's configuration")]
+    Spec(#[source] std::io::Error),
 }
 
 /// Serves until `shutdown` resolves, then closes every process and returns when none is left.
 ///
 /// # Errors
-/// The socket or the server's directory can't be made, or a limit is asked for that can't be enforced here. A server
+/// The socket or the server's directory can't be made, or something is asked for that can't be enforced here. A server
 /// that does not start is no error: its requests are answered with 503 and the reason.
 pub async fn run(config: BridgeConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), BridgeError> {
-    let _ = config;
-    shutdown.await;
-    Ok(())
+    let (health, _) = latest::channel(Health::Ready);
+    serve(config, health, shutdown).await
 }
 
 /// What `narrows bridge --spec -` does: reads a [`BridgeConfig`] as one line of JSON from standard input, serves
-/// until that input ends or `shutdown` resolves, and reports its status as lines of JSON on standard output.
+/// until that input ends or `shutdown` resolves, and reports its health as lines of JSON on standard output.
 ///
 /// # Errors
 /// As [`run`], and when the line is not a configuration.
 pub async fn run_orchestrated(shutdown: impl Future<Output = ()> + Send) -> Result<(), BridgeError> {
-    shutdown.await;
+    orchestrated(tokio::io::stdin(), tokio::io::stdout(), shutdown).await
+}
+
+async fn orchestrated(
+    input: impl AsyncRead + Unpin + Send,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BridgeError> {
+    const MOST: usize = 8 * 1024 * 1024;
+    let mut input = Lines::new(input, MOST);
+    let config: BridgeConfig = match input.next().await.map_err(BridgeError::Spec)? {
+        Some(Line::Whole(line)) => {
+            serde_json::from_slice(&line).map_err(|error| BridgeError::Spec(error.into()))?
+        }
+        Some(Line::TooLong(_)) | None => {
+            return Err(BridgeError::Spec(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    };
+    let (health, told) = latest::channel(Health::Ready);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tell(told, output));
+    let ended = async {
+        // Whatever else comes is no order of ours; the end of it is.
+        while let Ok(Some(_)) = input.next().await {}
+    };
+    let result = serve(config, health, async {
+        tokio::select! {
+            () = ended => {}
+            () = shutdown => {}
+        }
+    })
+    .await;
+    tasks.shutdown().await;
+    result
+}
+
+/// Writes each change, until there can be none.
+async fn tell(mut told: latest::Receiver<Health>, mut output: impl AsyncWrite + Unpin) {
+    // The first is told when the bridge listens.
+    while told.changed().await.is_ok() {
+        let now = told.borrow_and_update().clone();
+        let Ok(mut line) = serde_json::to_vec(&now) else { return };
+        line.push(b'\n');
+        if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve(
+    config: BridgeConfig,
+    health: latest::Sender<Health>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BridgeError> {
+    if let Some(refusal) = crate::supervisor::capabilities().refusal(&config.server) {
+        return Err(BridgeError::Unenforceable(refusal));
+    }
+    let directory = |source| BridgeError::Directory { path: config.directory.clone(), source };
+    private_directory(&config.directory).map_err(directory)?;
+    let (log, writer) = log::open(&config.directory).map_err(directory)?;
+    let listener = Listener::bind(&config.listen).await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn_blocking(move || writer.run());
+
+    let host = Host::new(config, log, health);
+    tasks.spawn(watch::watch(Arc::clone(&host)));
+    tasks.spawn(sweep(Arc::clone(&host)));
+    host.tell_listening();
+    listener.serve(&host, shutdown).await;
+    host.close().await;
+    // The log is written to its end: the last of its senders goes with the host.
+    drop(host);
+    while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Ends what nobody uses, once a second or, with a short patience, more often.
+async fn sweep(host: Arc<Host>) {
+    let between = (host.config.timing.idle / 4).clamp(Duration::from_millis(20), Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = host.closing.cancelled() => return,
+            () = tokio::time::sleep(between) => host.sweep(std::time::Instant::now()),
+        }
+    }
 }

@@ -1,0 +1,163 @@
+//! Processes that outlive a request: the one that all sessions share, and one for each principal whose requests stand
+//! alone. They are started when they are first needed; however many ask at once, one start serves them all.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use narrows_core::resource::Sessions as Sharing;
+use tokio::sync::OnceCell;
+
+use super::{
+    Timing,
+    backoff::Backoff,
+    board::{FrameKind, OwnerKey},
+    host::Host,
+    process::Process,
+    refusal::Refusal,
+    sessions::{Greeting, greet},
+};
+
+/// Waits that are remembered.
+const MOST_WAITS: usize = 4096;
+
+/// What a pooled process is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PoolKey {
+    /// All sessions. A process speaks one era only, so it is another than that of requests that stand alone.
+    SharedSessions,
+    /// All requests that stand alone.
+    SharedStateless,
+    /// Those of one principal.
+    Principal(Arc<str>),
+}
+
+/// A pooled process, and what it answered to the bridge's `initialize`, where it was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Pooled {
+    pub(crate) process: Arc<Process>,
+    pub(crate) greeting: Option<Arc<Greeting>>,
+}
+
+type Slot = Arc<OnceCell<Pooled>>;
+
+/// The pool.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    slots: Mutex<HashMap<PoolKey, Slot>>,
+    waits: Mutex<HashMap<PoolKey, Backoff>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is valid after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// The process for `key`, started if there is none. `initialize` is sent to a process that sessions are to share.
+    pub(crate) async fn get(
+        host: &Arc<Host>,
+        key: PoolKey,
+        initialize: Option<&str>,
+    ) -> Result<Pooled, Refusal> {
+        let sharing = match key {
+            PoolKey::SharedSessions | PoolKey::SharedStateless => Sharing::Shared,
+            PoolKey::Principal(_) => Sharing::Isolated,
+        };
+        let mut tries = 0;
+        loop {
+            let slot = Arc::clone(locked(&host.pool.slots).entry(key.clone()).or_default());
+            let started = slot
+                .get_or_try_init(async || {
+                    let process = host.start(sharing, Some(key.clone())).await?;
+                    let greeting = match initialize {
+                        None => None,
+                        Some(params) => Some(Arc::new(introduce(&process, params).await?)),
+                    };
+                    Ok::<_, Refusal>(Pooled { process, greeting })
+                })
+                .await;
+            match started {
+                Ok(pooled) if !pooled.process.is_closing() => return Ok(pooled.clone()),
+                // It is on its way out: the next one gets a slot of its own.
+                Ok(pooled) if tries < 3 => {
+                    tries += 1;
+                    host.pool.forget(&pooled.process);
+                }
+                Ok(_) => return Err(Refusal::Ended("the server's process is ending".into())),
+                Err(refusal) => {
+                    let mut slots = locked(&host.pool.slots);
+                    if slots
+                        .get(&key)
+                        .is_some_and(|current| Arc::ptr_eq(current, &slot) && !current.initialized())
+                    {
+                        slots.remove(&key);
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+    }
+
+    /// The process is gone or going.
+    pub(crate) fn forget(&self, process: &Arc<Process>) {
+        let is_it = |slot: &Slot| slot.get().is_some_and(|pooled| Arc::ptr_eq(&pooled.process, process));
+        locked(&self.slots).retain(|_, slot| !is_it(slot));
+    }
+
+    /// Whether all use this process: it is not ended for being idle.
+    pub(crate) fn is_shared(&self, process: &Arc<Process>) -> bool {
+        locked(&self.slots).iter().any(|(key, slot)| {
+            let shared = match key {
+                PoolKey::SharedSessions | PoolKey::SharedStateless => true,
+                PoolKey::Principal(_) => false,
+            };
+            shared && slot.get().is_some_and(|pooled| Arc::ptr_eq(&pooled.process, process))
+        })
+    }
+
+    /// How long `key` must still wait.
+    pub(crate) fn wait(&self, key: &PoolKey, now: Instant) -> Option<Duration> {
+        locked(&self.waits).get(key)?.wait(now)
+    }
+
+    /// The process for `key` ended by itself.
+    pub(crate) fn failed(&self, key: &PoolKey, lived_well: bool, timing: &Timing) -> Duration {
+        let mut waits = locked(&self.waits);
+        if waits.len() >= MOST_WAITS {
+            waits.clear();
+        }
+        let wait = waits.entry(key.clone()).or_default();
+        if lived_well {
+            wait.recovered();
+        }
+        wait.failed(Instant::now(), timing)
+    }
+
+    /// Forgets waits that are long over.
+    pub(crate) fn forget_waits(&self, now: Instant) {
+        locked(&self.waits).retain(|_, wait| !wait.is_stale(now));
+    }
+}
+
+/// Sends `initialize` in the bridge's own name.
+async fn introduce(process: &Arc<Process>, params: &str) -> Result<Greeting, Refusal> {
+    let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{params}}}");
+    let answered = greet(process, OwnerKey::Bridge, &text).await;
+    let greeting = match answered {
+        Ok((FrameKind::Result, greeting)) => greeting,
+        Ok((FrameKind::Ended, greeting)) => return Err(Refusal::Ended(greeting.text)),
+        Ok((FrameKind::Error(_) | FrameKind::Message, _)) => {
+            process.kill("the server refused to be initialized".to_owned());
+            return Err(Refusal::Ended("the server refused to be initialized".into()));
+        }
+        Err(refusal) => {
+            process.kill("the server did not answer `initialize`".to_owned());
+            return Err(refusal);
+        }
+    };
+    process.board().say("notifications/initialized")?;
+    Ok(greeting)
+}

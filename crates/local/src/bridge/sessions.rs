@@ -1,0 +1,251 @@
+//! Sessions of the revisions up to 2025-11-25: opened by `initialize`, known by an id that can't be guessed, bound to
+//! the principal that opened them, and gone with their process.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use narrows_core::resource::Sessions as Sharing;
+use narrows_mcp::{
+    envelope::{Message, Request, Sender, parse, result_bytes},
+    json::{Document, Limits, Value},
+    revision::{Era, Revision},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    board::{Frame, FrameKind, OwnerKey},
+    host::Host,
+    pool::{Pool, PoolKey},
+    process::Process,
+    refusal::Refusal,
+};
+
+/// How long a server may take to answer `initialize`: some fetch themselves first.
+const GREETING: Duration = Duration::from_secs(120);
+
+/// An open session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) process: Arc<Process>,
+    /// Its key on the process's board.
+    pub(crate) key: u64,
+    principal: Option<Arc<str>>,
+    /// The revision that was agreed on, as the server wrote it: it may be older than those we know.
+    revision: Box<str>,
+    sharing: Sharing,
+}
+
+impl Session {
+    /// The revision that was agreed on, if it is one that we know.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.revision.parse().ok()
+    }
+
+    /// Whether a client that has agreed on a revision may write `named` in its header. Known older ones are let
+    /// through as SDKs do.
+    pub(crate) fn speaks(&self, named: &str) -> bool {
+        *named == *self.revision
+            || named.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Sessions)
+    }
+}
+
+/// The sessions of a bridge.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<HashMap<Box<str>, Arc<Session>>>);
+
+/// An answer to `initialize`.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    /// The whole answer.
+    pub(crate) text: Arc<str>,
+    /// Its `result`, as JSON.
+    result: Option<Box<str>>,
+    revision: Box<str>,
+}
+
+/// An answered `initialize`.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The new session; none where the server refused.
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) text: Arc<str>,
+    pub(crate) kind: FrameKind,
+}
+
+impl Sessions {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {
+        // A map is valid after every statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of this id, if it is this principal's. To anyone else it does not exist.
+    pub(crate) fn find(&self, id: &str, principal: Option<&str>) -> Result<Arc<Session>, Refusal> {
+        let found = self.locked().get(id).cloned();
+        found.filter(|session| session.principal.as_deref() == principal).ok_or(Refusal::NoSession)
+    }
+
+    /// Ends a session at its client's wish.
+    pub(crate) fn delete(&self, id: &str, session: &Session) {
+        self.locked().remove(id);
+        close(session.sharing, &session.process, session.key, Instant::now());
+    }
+
+    /// Ends the session that has this key on this process's board.
+    pub(crate) fn end(&self, process: &Arc<Process>, key: u64, now: Instant) {
+        let mut ended = None;
+        self.locked().retain(|_, session| {
+            let is_it = session.key == key && Arc::ptr_eq(&session.process, process);
+            if is_it {
+                ended = Some(session.sharing);
+            }
+            !is_it
+        });
+        if let Some(sharing) = ended {
+            close(sharing, process, key, now);
+        }
+    }
+
+    /// Forgets the sessions of a process that is gone.
+    pub(crate) fn forget(&self, process: &Arc<Process>) {
+        self.locked().retain(|_, session| !Arc::ptr_eq(&session.process, process));
+    }
+
+    /// Opens a session: a process of its own, or a place in the shared one.
+    pub(crate) async fn open(
+        host: &Arc<Host>,
+        request: &Request<'_>,
+        text: &str,
+        principal: Option<Arc<str>>,
+    ) -> Result<Opened, Refusal> {
+        let sharing = host.config.server.sessions;
+        let (process, key, greeting, kind) = match sharing {
+            Sharing::Isolated => {
+                let process = host.start(sharing, None).await?;
+                // From here on, whatever ends this future ends the process too.
+                let unless_kept = CloseUnlessKept(Some(Arc::clone(&process)));
+                let key = process.board().open_session(Instant::now())?;
+                let (kind, greeting) = greet(&process, OwnerKey::Session(key), text).await?;
+                if kind == FrameKind::Result {
+                    unless_kept.keep();
+                }
+                (process, key, Arc::new(greeting), kind)
+            }
+            Sharing::Shared => {
+                let params = ours(request.params);
+                let pooled = Pool::get(host, PoolKey::SharedSessions, Some(&params)).await?;
+                let key = pooled.process.board().open_session(Instant::now())?;
+                let greeting = pooled.greeting.ok_or(Refusal::NoSession)?;
+                (pooled.process, key, greeting, FrameKind::Result)
+            }
+        };
+        match kind {
+            FrameKind::Result => {}
+            FrameKind::Error(_) | FrameKind::Message | FrameKind::Ended => {
+                return Ok(Opened { id: None, text: Arc::clone(&greeting.text), kind });
+            }
+        }
+        host.works();
+        let text = match &greeting.result {
+            Some(result) => String::from_utf8_lossy(&result_bytes(&request.id, result)).into(),
+            None => Arc::clone(&greeting.text),
+        };
+        let id = new_id()?;
+        let session = Session {
+            process: Arc::clone(&process),
+            key,
+            principal,
+            revision: greeting.revision.clone(),
+            sharing,
+        };
+        host.sessions.locked().insert(id.clone(), Arc::new(session));
+        if process.is_closing() {
+            // It ended meanwhile, perhaps before the session was there to be forgotten.
+            host.sessions.forget(&process);
+        }
+        Ok(Opened { id: Some(id), text, kind })
+    }
+}
+
+fn close(sharing: Sharing, process: &Arc<Process>, key: u64, now: Instant) {
+    match sharing {
+        Sharing::Isolated => process.close(),
+        Sharing::Shared => process.board().close_session(key, now),
+    }
+}
+
+struct CloseUnlessKept(Option<Arc<Process>>);
+
+impl CloseUnlessKept {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseUnlessKept {
+    fn drop(&mut self) {
+        if let Some(process) = &self.0 {
+            process.close();
+        }
+    }
+}
+
+/// Parameters of `initialize` in the bridge's own name: the revision of the first client, and no capabilities, since
+/// no single client could answer what the server asks.
+fn ours(params: Option<Value<'_>>) -> String {
+    let asked = params.and_then(|params| params.get("protocolVersion")).map(Value::raw);
+    let newest = format!("\"{}\"", Revision::NEWEST_WITH_SESSIONS);
+    format!(
+        "{{\"protocolVersion\":{},\"capabilities\":{{}},\"clientInfo\":{{\"name\":\"narrows-bridge\",\"version\":\"{}\"}}}}",
+        asked.unwrap_or(&newest),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Sends `initialize` and waits for the answer.
+pub(super) async fn greet(
+    process: &Arc<Process>,
+    owner: OwnerKey,
+    text: &str,
+) -> Result<(FrameKind, Greeting), Refusal> {
+    let (sender, mut receiver) = mpsc::channel::<Frame>(1);
+    {
+        let document = Document::parse(text.as_bytes(), &Limits::CLIENT).map_err(Refusal::Json)?;
+        match parse(document.root(), Sender::Client).map_err(Refusal::Envelope)? {
+            Message::Request(request) => {
+                process.board().direct_request(owner, &request, sender, Instant::now())?
+            }
+            Message::Notification(_) | Message::Response(_) => return Err(Refusal::NoSession),
+        };
+    }
+    let answered = tokio::time::timeout(GREETING, receiver.recv()).await;
+    let Ok(frame) = answered else {
+        return Err(Refusal::Slow("the server did not answer `initialize` in time"));
+    };
+    let frame = frame.ok_or_else(|| Refusal::Ended("the server's process is ending".into()))?;
+    let document = Document::parse(frame.data.as_bytes(), &Limits::SERVER).map_err(Refusal::Json)?;
+    let result = document.root().get("result");
+    let revision = result.and_then(|result| result.get("protocolVersion")).and_then(Value::as_string);
+    let greeting = Greeting {
+        text: Arc::clone(&frame.data),
+        result: result.map(|result| result.raw().into()),
+        revision: revision.unwrap_or_default().into(),
+    };
+    Ok((frame.kind, greeting))
+}
+
+/// 128 random bits, in visible ASCII.
+fn new_id() -> Result<Box<str>, Refusal> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(Refusal::Busy("the kernel has no random numbers")),
+        }
+    }
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+}

@@ -1,0 +1,13 @@
+//! The bridge and the orchestrator with real processes, driven over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests"
+)]
+
+mod client;
+mod harness;
+mod processes;
+mod sessions;
