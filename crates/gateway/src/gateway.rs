@@ -18,6 +18,7 @@ use narrows_mcp::{
     envelope::{self, Message, Sender},
     handle::HandleKeys,
     json::{Document, Limits as JsonLimits},
+    revision::Era,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -299,9 +300,10 @@ impl Gateway {
         let message =
             document.as_ref().and_then(|document| envelope::parse(document.root(), Sender::Client).ok());
         let (method, claim) = match (&message, verb) {
-            (Some(Message::Request(request)), _) => {
-                (request.method.as_ref(), judge::claim(request).map_or(Claim::Server, |(claim, _)| claim))
-            }
+            (Some(Message::Request(request)), _) => (
+                request.method.as_ref(),
+                judge::claim(request, Era::Sessions).map_or(Claim::Server, |(claim, _)| claim),
+            ),
             (Some(Message::Notification(notification)), _) => (notification.method.as_ref(), Claim::Server),
             (Some(Message::Response(_)), _) => ("response", Claim::Server),
             (None, Verb::Get) => ("http/GET", Claim::Server),

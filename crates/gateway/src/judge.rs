@@ -4,6 +4,7 @@ use narrows_core::action::{Action, Arguments};
 use narrows_mcp::{
     envelope::{EnvelopeError, Request},
     method::{self, ListKind, Subject},
+    revision::Era,
 };
 
 use crate::enforcer::Facts;
@@ -20,6 +21,10 @@ const BASE_METHODS: [&str; 8] = [
     "ping",
     "server/discover",
 ];
+
+/// Methods that revision 2026-07-28 has no more. What their parameters would mean there nobody says, so they are
+/// methods like any other that is not known: for the server to refuse.
+const REMOVED_METHODS: [&str; 2] = ["resources/subscribe", "resources/unsubscribe"];
 
 /// What is claimed, kept for as long as the request goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +51,10 @@ pub(crate) enum Shape {
 }
 
 /// Reads a request's claim and the shape of its answer.
-pub(crate) fn claim(request: &Request<'_>) -> Result<(Claim, Shape), EnvelopeError> {
+pub(crate) fn claim(request: &Request<'_>, era: Era) -> Result<(Claim, Shape), EnvelopeError> {
+    if era == Era::Stateless && REMOVED_METHODS.contains(&request.method.as_ref()) {
+        return Ok((Claim::Method { name: request.method.clone().into_owned() }, Shape::Plain));
+    }
     let raw = |arguments: Option<narrows_mcp::json::Value<'_>>| {
         arguments.map_or("{}", |value| value.raw()).to_owned()
     };

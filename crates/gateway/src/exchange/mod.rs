@@ -72,8 +72,8 @@ async fn request(
     headers: &HeaderMap,
     request: &Request<'_>,
 ) -> Result<Response<Reply>, Refusal> {
-    let (claim, shape) = judge::claim(request)?;
     let wire = wire::of_request(context, headers, request)?;
+    let (claim, shape) = judge::claim(request, wire.revision.era())?;
     let upstream_id = outgoing::upstream_id(context, wire.revision.era(), &request.id);
     let body = outgoing::request(context, wire.revision.era(), request, &upstream_id, &claim, shape)?;
     let revision = wire.revision.as_str();

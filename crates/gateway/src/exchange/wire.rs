@@ -3,11 +3,14 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use narrows_mcp::{
     envelope::Request,
-    headers,
+    headers::{self, HeaderMismatch},
     revision::{Era, Revision},
 };
 
 use crate::{context::Context, refusal::Refusal, session::SESSION_HEADER};
+
+/// The member of `_meta` that says the revision (2026-07-28).
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
@@ -23,6 +26,14 @@ pub(super) fn of_request(
     inbound: &HeaderMap,
     request: &Request<'_>,
 ) -> Result<Wire, Refusal> {
+    if let Some(said) = inbound.get(VERSION_HEADER)
+        && let Some(meant) = request.params.and_then(|params| params.at(&["_meta", META_VERSION]))
+        && meant.as_string().is_none_or(|meant| meant.as_bytes() != said.as_bytes())
+    {
+        // Before anything is made of either: which of the two would count is what must not be a question.
+        let mismatch = HeaderMismatch::Differs("MCP-Protocol-Version");
+        return Err(Refusal::bad_request(Some(&request.id), mismatch.code(), mismatch.to_string()));
+    }
     if let Some(revision) = headers::stateless_meta(request)? {
         let pairs = inbound.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let agreed = headers::agree(pairs, request).map_err(|mismatch| {

@@ -76,7 +76,22 @@ async fn a_mismatch_is_refused_before_anything_else() {
         world.post(&token, &with(&[("mcp-protocol-version", "2030-01-01")]), &future).await.json().await;
     assert_eq!(answer["error"]["code"], -32022);
     assert_eq!(answer["error"]["data"]["requested"], "2030-01-01");
+    let unknown = call("read_file", "").replace("2026-07-28", "1999-01-01");
+    assert_eq!(world.post(&token, &HEADERS, &unknown).await.json().await["error"]["code"], -32020);
     assert!(world.server.seen().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_method_that_the_revision_dropped_is_the_servers_to_refuse() {
+    let world = World::start().await;
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{{META}}}}}"#);
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "resources/subscribe")];
+    let gone = answers(r#"{"jsonrpc":"2.0","id":$id,"error":{"code":-32601,"message":"gone"}}"#);
+    world.server.will(Script { status: 404, ..gone });
+    let answer = world.post(&world.token("root", "admins"), &headers, &body).await;
+    assert_eq!((answer.status, &answer.json().await["error"]["code"]), (404, &json!(-32601)));
+    assert_eq!(world.post(&world.token("ann", "readers"), &headers, &body).await.status, 403);
     world.stop().await;
 }
 
