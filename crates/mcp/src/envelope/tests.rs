@@ -1,5 +1,10 @@
+use proptest::prelude::*;
+
 use super::{Id, Message, Sender, error_bytes, notification_bytes, parse, request_bytes, result_bytes};
-use crate::json::{Document, Limits};
+use crate::{
+    json::{Document, Limits, Value},
+    method,
+};
 
 #[test]
 fn what_is_written_is_read() {
@@ -87,4 +92,25 @@ fn debug_output_shows_no_parameters() {
     let message = parse(document.root(), Sender::Client).unwrap();
     assert!(matches!(message, Message::Request(_)));
     assert!(!format!("{message:?}").contains("hunter2"));
+}
+
+proptest! {
+    /// Whatever the parameters: what is made anew from the parts is the very text that was judged.
+    #[test]
+    fn what_is_sent_on_is_what_was_judged(
+        params in crate::json::tests::damaged(),
+        method in prop::sample::select(&["tools/call", "completion/complete", "resources/read", "subscriptions/listen", "x"][..]),
+    ) {
+        let head = format!(r#"{{"jsonrpc":"2.0","id":"a","method":"{method}","params":"#);
+        let body = [head.as_bytes(), &params, b"}"].concat();
+        if let Ok(document) = Document::parse(&body, &Limits::CLIENT) {
+            for sender in [Sender::Client, Sender::Server] {
+                if let Ok(Message::Request(request)) = parse(document.root(), sender) {
+                    let _ = method::subject(&request);
+                    let sent = request_bytes(&request.id, &request.method, request.params.map(Value::raw));
+                    prop_assert_eq!(sent, document.as_str().as_bytes());
+                }
+            }
+        }
+    }
 }
