@@ -78,25 +78,15 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Replaces files of one directory, durably, each so that a reader sees the old or the new one whole. They change in
-/// the order given.
-pub(crate) fn replace(directory: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
-    let temporary = |name: &str| directory.join(format!("{name}.new"));
-    for (name, contents) in files {
-        write_new(&temporary(name), contents)?;
-    }
-    for (name, _) in files {
-        std::fs::rename(temporary(name), directory.join(name))?;
-    }
-    sync_directory(directory)
-}
-
-/// Writes a file anew, durable up to its name.
-pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+/// Replaces a file, so that a reader, or a restart after a crash, finds the old or the new one whole. Which of them a
+/// restart finds is only certain after [`sync_directory`].
+pub(crate) fn replace(directory: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
+    let temporary = directory.join(format!("{name}.new"));
     let mut options = OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(contents)?;
-    file.sync_data()
+    file.sync_data()?;
+    std::fs::rename(&temporary, directory.join(name))
 }
 
 /// Makes a directory and those above it, for the owner only. One that is there is left as it is.

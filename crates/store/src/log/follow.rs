@@ -14,20 +14,23 @@ use narrows_core::audit::{
 };
 
 use super::{
-    disk::replace,
+    disk::{replace, sync_directory},
     history::History,
-    progress::{self, Progress},
+    progress::{self, Progress, encode_edge},
     read::Cursor,
     shared::{Ended, Shared},
     tiles::Tiles,
+    write::MANY,
 };
 use crate::key::SigningKey;
 
 /// The file of the newest checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
-/// Shortest time between two checkpoints, however many records there are.
-const SPACING: Duration = Duration::from_millis(100);
+/// Shortest time between two checkpoints, however many records there are: each takes two syncs from the writer.
+const SPACING: Duration = Duration::from_millis(200);
+/// Time after which the place to read on from is written again.
+const NOTED: Duration = Duration::from_secs(5);
 
 /// The follower.
 pub(crate) struct Follower {
@@ -41,18 +44,21 @@ pub(crate) struct Follower {
     pub(crate) history: History,
     /// Size of the published checkpoint.
     pub(crate) published: u64,
+    /// When the place to read on from was last written.
+    pub(crate) noted: Option<Instant>,
     pub(crate) interval: Duration,
 }
 
 impl Follower {
     /// Follows until the writer has ended and its last record is covered.
     pub(crate) fn run(mut self) {
-        let mut patience = self.interval;
+        let spacing = SPACING.min(self.interval);
         let mut fails = false;
         loop {
-            let ended = self.shared.wait(patience);
-            let began = Instant::now();
-            match self.step() {
+            self.shared.wait(spacing, || false);
+            let enough = || self.shared.durable() >= self.published + MANY;
+            let ended = self.shared.wait(self.interval.saturating_sub(spacing), enough);
+            match self.step(ended) {
                 Ok(()) => fails = false,
                 Err(error) if !fails => {
                     tracing::warn!(%error, "cannot publish a checkpoint of the audit log; trying again");
@@ -63,15 +69,12 @@ impl Follower {
             if ended == Ended::Yes {
                 return;
             }
-            // A wait that many records end early must not end at once again.
-            let rest = SPACING.min(self.interval).saturating_sub(began.elapsed());
-            std::thread::sleep(rest);
-            patience = self.interval.saturating_sub(rest);
         }
     }
 
-    fn step(&mut self) -> io::Result<()> {
+    fn step(&mut self, ended: Ended) -> io::Result<()> {
         let durable = self.shared.durable();
+        self.cursor.refresh()?;
         while self.cursor.index() < durable {
             if self.tiles.is_full() {
                 self.tiles.flush_full(&self.directory)?;
@@ -81,7 +84,13 @@ impl Follower {
                 None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a durable record is gone")),
             }
         }
-        if self.tiles.size() == self.published { Ok(()) } else { self.publish() }
+        if self.tiles.size() != self.published {
+            self.publish()?;
+        }
+        if ended == Ended::Yes || self.noted.is_none_or(|noted| noted.elapsed() > NOTED) {
+            self.note_progress()?;
+        }
+        Ok(())
     }
 
     fn publish(&mut self) -> io::Result<()> {
@@ -89,18 +98,25 @@ impl Follower {
         self.tiles.flush(&self.directory)?;
         let checkpoint = Checkpoint { origin: self.verifier.name().to_owned(), size, root };
         let note = self.key.sign(&checkpoint, &self.verifier);
+        // Durable here, so a restart that finds the file before this one takes it from the history.
         self.history.append(&note)?;
-        let progress = self.progress().encode()?;
-        let files = [(CHECKPOINT, note.to_string().into_bytes()), (progress::FILE, progress)];
-        replace(&self.directory, &files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice())))?;
+        replace(&self.directory, CHECKPOINT, note.to_string().as_bytes())?;
         self.published = size;
         self.shared.set_covered(size);
         self.tiles.remove_partials(&self.directory)
     }
 
-    fn progress(&self) -> Progress {
+    fn note_progress(&mut self) -> io::Result<()> {
         let index = self.cursor.index();
-        let open = self.shared.open().open.range(..index).map(|(intent, place)| (*intent, *place)).collect();
-        Progress { index, place: self.cursor.place(), open }
+        let progress = Progress {
+            index,
+            place: self.cursor.place(),
+            open: self.shared.open().open.range(..index).map(|(intent, place)| (*intent, *place)).collect(),
+            edge: encode_edge(self.tiles.edge()),
+        };
+        replace(&self.directory, progress::FILE, &progress.encode()?)?;
+        sync_directory(&self.directory)?;
+        self.noted = Some(Instant::now());
+        Ok(())
     }
 }

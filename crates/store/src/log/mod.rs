@@ -58,6 +58,8 @@ pub struct LogOptions {
     pub later_records: usize,
     /// Longest time that a durable record stays without checkpoint, as long as the disk works. 1 s.
     pub checkpoint_interval: Duration,
+    /// How often a disk that failed is tried without being asked. 1 s.
+    pub retry_interval: Duration,
     /// How long [`Log::close`] waits for the disk. 10 s.
     pub close_deadline: Duration,
 }
@@ -75,6 +77,7 @@ impl LogOptions {
             waiting_records: 4096,
             later_records: 1 << 16,
             checkpoint_interval: Duration::from_secs(1),
+            retry_interval: Duration::from_secs(1),
             close_deadline: Duration::from_secs(10),
         }
     }

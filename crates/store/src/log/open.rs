@@ -92,8 +92,9 @@ fn claim(directory: &Path, verifier: &VerifierKey) -> Result<File, StoreError> {
         Ok(found) if found == expected => {}
         Ok(_) => return Err(StoreError::OtherKey { path: directory.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let pem = key::public_pem(verifier);
-            disk::replace(directory, &[(PEM_FILE, pem.as_bytes()), (KEY_FILE, expected.as_bytes())])
+            disk::replace(directory, PEM_FILE, key::public_pem(verifier).as_bytes())
+                .and_then(|()| disk::replace(directory, KEY_FILE, expected.as_bytes()))
+                .and_then(|()| disk::sync_directory(directory))
                 .map_err(StoreError::io("write", directory))?;
         }
         Err(error) => return Err(StoreError::io("read", &path)(error)),
@@ -186,7 +187,14 @@ fn start(
     }));
     let shared = Arc::new(Shared::new(OpenIntents { position: next, ..OpenIntents::default() }));
     shared.set_covered(found.covered);
-    let writer = Writer::new(segments, queue.clone(), shared.clone(), options.clock.clone(), next);
+    let writer = Writer::new(
+        segments,
+        queue.clone(),
+        shared.clone(),
+        options.clock.clone(),
+        next,
+        options.retry_interval,
+    );
     let follower = Follower {
         directory: directory.to_owned(),
         shared: shared.clone(),
@@ -196,6 +204,7 @@ fn start(
         tiles: found.tiles,
         history: found.history,
         published: found.covered,
+        noted: None,
         interval: options.checkpoint_interval,
     };
     let (alive, ended) = mpsc::channel(1);

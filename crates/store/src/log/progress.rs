@@ -3,10 +3,17 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use narrows_core::{audit::tree::leaf_hash, ports::Pairing};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use narrows_core::{
+    audit::{
+        tile,
+        tree::{Hash, leaf_hash},
+    },
+    ports::Pairing,
+};
 use serde::{Deserialize, Serialize};
 
-use super::segment::Place;
+use super::{segment::Place, tiles::Tiles};
 
 /// The file's name.
 pub(crate) const FILE: &str = "progress.json";
@@ -30,14 +37,16 @@ impl OpenIntents {
     }
 }
 
-/// What is kept on disk: a place to read on from, and the intents before it that may be open. Intents that were
-/// closed by records after it may be missing; reading on closes them again without effect.
+/// What is kept on disk: a place to read on from, the tree's right edge there, and the intents before it that may be
+/// open. Intents that were closed by records after it may be missing; reading on closes them again without effect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     pub(crate) index: u64,
     pub(crate) place: Place,
     pub(crate) open: Vec<(u64, Place)>,
+    /// For each level of tiles, the hashes of the partial one in base64.
+    pub(crate) edge: Vec<String>,
 }
 
 impl Progress {
@@ -63,4 +72,18 @@ impl Progress {
     pub(crate) fn open_intents(&self) -> OpenIntents {
         OpenIntents { position: self.index, open: self.open.iter().copied().collect() }
     }
+
+    /// The tree of the records before the place; none if its edge does not fit them.
+    pub(crate) fn tiles(&self) -> Option<Tiles> {
+        let decode = |level: &String| {
+            let bytes = STANDARD.decode(level).ok()?;
+            tile::decode(&bytes, bytes.len() as u64 / 32)
+        };
+        Tiles::with_edge(self.index, self.edge.iter().map(decode).collect::<Option<_>>()?)
+    }
+}
+
+/// A tree's edge as it is kept.
+pub(crate) fn encode_edge(edge: &[Vec<Hash>]) -> Vec<String> {
+    edge.iter().map(|hashes| STANDARD.encode(tile::encode(hashes))).collect()
 }

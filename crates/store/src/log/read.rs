@@ -125,7 +125,12 @@ impl Cursor {
         Ok(file.is_none_or(|metadata| metadata.len() == self.place.offset))
     }
 
-    /// Back to the beginning of the next record; drops what was read ahead.
+    /// Drops what was read ahead. A writer's failed batch may have been in it, and another record lie there now.
+    pub(crate) fn refresh(&mut self) -> io::Result<()> {
+        self.rewind()
+    }
+
+    /// Back to the beginning of the next record.
     fn rewind(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.seek(SeekFrom::Start(self.place.offset))?;

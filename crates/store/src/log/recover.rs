@@ -51,26 +51,20 @@ pub(crate) fn find(directory: &Path, verifier: &VerifierKey) -> Result<Found, St
     let covered = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
     let segments = list(directory).map_err(read)?;
 
-    // The quick way needs the tree's right edge to be that of the checkpoint and a place at or before it.
-    let tiles = Tiles::load(directory, covered).map_err(read)?;
-    let tiles = tiles.filter(|tiles| checkpoint.as_ref().is_none_or(|signed| tiles.root() == signed.root));
     let progress = Progress::load(directory)
-        .filter(|progress| progress.index <= covered && segments.contains(&progress.place.segment));
-    let (mut tiles, mut cursor, mut open) = match (tiles, progress) {
-        (Some(tiles), Some(progress)) => {
-            (tiles, Cursor::new(directory, progress.index, progress.place), progress.open_intents())
+        .filter(|known| known.index <= covered && segments.contains(&known.place.segment));
+    let known = progress.and_then(|known| {
+        Some((known.tiles()?, Cursor::new(directory, known.index, known.place), known.open_intents()))
+    });
+    let (mut tiles, mut cursor, mut open) = known.unwrap_or_else(|| {
+        if covered > 0 {
+            tracing::warn!("reading the whole audit log: the place to read on from is lost");
         }
-        (tiles, _) => {
-            if covered > 0 {
-                tracing::warn!(
-                    "reading the whole audit log: what is kept beside it does not fit the checkpoint"
-                );
-            }
-            let first = segments.first().copied().unwrap_or(0);
-            let open = OpenIntents { position: first, ..OpenIntents::default() };
-            (tiles.unwrap_or_default(), Cursor::at_segment(directory, first), open)
-        }
-    };
+        let first = segments.first().copied().unwrap_or(0);
+        let open = OpenIntents { position: first, ..OpenIntents::default() };
+        (Tiles::default(), Cursor::at_segment(directory, first), open)
+    });
+    tiles.found_partials(covered);
     scan(directory, &mut cursor, &mut tiles, &mut open, checkpoint.as_ref())?;
 
     let end = cursor.place();

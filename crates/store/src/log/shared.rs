@@ -115,13 +115,14 @@ impl Shared {
         self.rings.notify_all();
     }
 
-    /// Waits until many records came, the writer ended, or `patience` is over. Whether it has ended.
-    pub(crate) fn wait(&self, patience: Duration) -> Ended {
-        let bell = lock(&self.bell);
-        if bell.ended {
-            return Ended::Yes;
-        }
-        let (bell, _) = self.rings.wait_timeout(bell, patience).unwrap_or_else(PoisonError::into_inner);
+    /// Waits until the writer has ended, `enough` (asked when records came) holds, or `patience` is over. Whether it
+    /// has ended.
+    pub(crate) fn wait(&self, patience: Duration, enough: impl Fn() -> bool) -> Ended {
+        let waits = |bell: &mut Bell| !bell.ended && !enough();
+        let (bell, _) = self
+            .rings
+            .wait_timeout_while(lock(&self.bell), patience, waits)
+            .unwrap_or_else(PoisonError::into_inner);
         if bell.ended { Ended::Yes } else { Ended::No }
     }
 }

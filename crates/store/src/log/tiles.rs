@@ -28,15 +28,28 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
-    /// Reads the right edge of the tree of `size` leaves; none if a tile is missing or too short.
-    pub(crate) fn load(directory: &Path, size: u64) -> io::Result<Option<Self>> {
-        let mut edge = Vec::new();
-        for tile in Tile::partials(size) {
-            let Some(hashes) = read(directory, tile)? else { return Ok(None) };
-            edge.resize_with(tile.level as usize, Vec::new);
-            edge.push(hashes);
-        }
-        Ok(Some(Self { size, edge, pending: Vec::new(), flushed: vec![size] }))
+    /// The tree of `size` leaves with this right edge; none if the edge has not the shape that it must have.
+    pub(crate) fn with_edge(size: u64, edge: Vec<Vec<Hash>>) -> Option<Self> {
+        let fits = |(level, hashes): (u32, &Vec<Hash>)| {
+            size.checked_shr(8 * level).unwrap_or(0) % WIDTH == hashes.len() as u64
+        };
+        let whole = size.checked_shr(8 * edge.len() as u32).unwrap_or(0) == 0;
+        (whole && (0..).zip(&edge).all(fits)).then(|| Self {
+            size,
+            edge,
+            pending: Vec::new(),
+            flushed: vec![size],
+        })
+    }
+
+    /// Takes note that partial tiles of this size lie there.
+    pub(crate) fn found_partials(&mut self, size: u64) {
+        self.flushed.push(size);
+    }
+
+    /// The hashes of the partial tile of each level.
+    pub(crate) fn edge(&self) -> &[Vec<Hash>] {
+        &self.edge
     }
 
     /// Leaves so far.
@@ -80,7 +93,7 @@ impl Tiles {
         Frontier::from_peaks(self.size, peaks).unwrap_or_default().root()
     }
 
-    /// Makes all tiles of the tree durable, the partial ones too.
+    /// Writes all tiles of the tree, the partial ones too. They are not synced: what a crash takes is made again.
     pub(crate) fn flush(&mut self, directory: &Path) -> io::Result<()> {
         self.flush_full(directory)?;
         if self.flushed.last() != Some(&self.size) {
@@ -94,7 +107,7 @@ impl Tiles {
         Ok(())
     }
 
-    /// Makes the full tiles durable.
+    /// Writes the full tiles.
     pub(crate) fn flush_full(&mut self, directory: &Path) -> io::Result<()> {
         while let Some((tile, bytes)) = self.pending.last() {
             write(directory, *tile, bytes)?;
@@ -135,12 +148,12 @@ pub(crate) fn read(directory: &Path, tile: Tile) -> io::Result<Option<Vec<Hash>>
 
 fn write(directory: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
     let path: PathBuf = directory.join(tile.path());
-    match disk::write_new(&path, bytes) {
+    match std::fs::write(&path, bytes) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
                 disk::make_directory(parent)?;
             }
-            disk::write_new(&path, bytes)
+            std::fs::write(&path, bytes)
         }
         done => done,
     }

@@ -18,8 +18,6 @@ use super::{
     shared::Shared,
 };
 
-/// How often a disk that failed is tried without being asked.
-const RETRY: Duration = Duration::from_secs(1);
 /// Bytes of kept outcomes that are written at a time.
 const CHUNK: usize = 1 << 20;
 /// Records after which the followers are woken.
@@ -51,25 +49,27 @@ impl Drop for Farewell {
 
 /// The writer.
 pub(crate) struct Writer {
-    pub(crate) segments: Segments,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) clock: Clock,
+    segments: Segments,
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+    clock: Clock,
     next: u64,
+    retry: Duration,
     kept: VecDeque<(Pairing, Vec<u8>)>,
     outage: Option<Outage>,
 }
 
 impl Writer {
-    /// A writer whose next record is `next`.
+    /// A writer whose next record is `next` and which tries a disk that failed every `retry`.
     pub(crate) fn new(
         segments: Segments,
         queue: Arc<Queue>,
         shared: Arc<Shared>,
         clock: Clock,
         next: u64,
+        retry: Duration,
     ) -> Self {
-        Self { segments, queue, shared, clock, next, kept: VecDeque::new(), outage: None }
+        Self { segments, queue, shared, clock, next, retry, kept: VecDeque::new(), outage: None }
     }
 
     /// Writes until the queue is closed and empty.
@@ -77,7 +77,7 @@ impl Writer {
         let _farewell = Farewell { queue: self.queue.clone(), shared: self.shared.clone() };
         let mut batch = Batch::default();
         loop {
-            let patience = self.outage.as_ref().map(|_| RETRY);
+            let patience = self.outage.as_ref().map(|_| self.retry);
             match self.queue.take(&mut batch, patience) {
                 Taken::Records => self.write(&mut batch),
                 Taken::Nothing => drop(self.recover()),

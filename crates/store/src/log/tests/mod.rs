@@ -33,6 +33,7 @@ fn options() -> LogOptions {
     let key = SigningKey::from_pem(KEY).unwrap();
     let mut options = LogOptions::new("local", "narrows.dev/test/local", key, clock());
     options.checkpoint_interval = Duration::from_millis(20);
+    options.retry_interval = Duration::from_millis(50);
     options
 }
 

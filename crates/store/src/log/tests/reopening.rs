@@ -132,8 +132,8 @@ async fn a_log_that_is_not_the_signed_one_is_refused() {
             let bytes = std::fs::read(path.join(file_name(0))).unwrap();
             let text = String::from_utf8(bytes).unwrap().replace("event-2", "event-3");
             std::fs::write(path.join(file_name(0)), text).unwrap();
-            // Without the tiles the records themselves are read.
-            std::fs::remove_dir_all(path.join("tile")).unwrap();
+            // Without it, the records are read from the first.
+            std::fs::remove_file(path.join(progress::FILE)).unwrap();
         },
         Damage::Root,
     )

@@ -51,7 +51,7 @@ proptest! {
                 expected.sort();
                 prop_assert_eq!(files(directory.path()), expected);
             }
-            tiles = Tiles::load(directory.path(), tiles.size()).unwrap().unwrap();
+            tiles = Tiles::with_edge(tiles.size(), tiles.edge().to_vec()).unwrap();
         }
     }
 }
@@ -68,7 +68,10 @@ fn a_third_level_begins_after_65536_leaves() {
     assert_eq!(tiles.root(), model.root());
     assert_eq!(tiles.pending.len(), 257 + 1);
     tiles.flush(directory.path()).unwrap();
-    assert_eq!(Tiles::load(directory.path(), 66_000).unwrap().unwrap().root(), model.root());
+    let full = read(directory.path(), Tile { level: 1, index: 0, width: WIDTH }).unwrap().unwrap();
+    assert_eq!(root_of(&full), tiles.edge()[2][0]);
+    assert!(Tiles::with_edge(66_001, tiles.edge().to_vec()).is_none());
+    assert!(Tiles::with_edge(66_000, tiles.edge()[..2].to_vec()).is_none());
     std::fs::write(directory.path().join("tile/1/001.p/1"), [0; 31]).unwrap();
-    assert!(Tiles::load(directory.path(), 66_000).unwrap().is_none());
+    assert!(read(directory.path(), Tile { level: 1, index: 1, width: 1 }).unwrap().is_none());
 }
