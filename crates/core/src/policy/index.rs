@@ -99,3 +99,31 @@ fn select(rules: &[RuleNumber], roles: &[u32], found: &mut Vec<RuleNumber>) {
         rest = after;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{RuleNumber, select};
+
+    proptest! {
+        /// Both ways through the lists find the same: with few roles and with many.
+        #[test]
+        fn selecting_is_filtering(
+            mut rules in proptest::collection::vec((0..20_u32, 0..6_u32), 0..120),
+            mut roles in proptest::collection::vec(0..20_u32, 0..20),
+        ) {
+            rules.sort_unstable();
+            rules.dedup();
+            roles.sort_unstable();
+            roles.dedup();
+            let rules: Vec<RuleNumber> =
+                rules.into_iter().map(|(role, rule)| RuleNumber { role, rule }).collect();
+            let mut found = Vec::new();
+            select(&rules, &roles, &mut found);
+            let expected: Vec<RuleNumber> =
+                rules.into_iter().filter(|number| roles.contains(&number.role)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -47,12 +47,21 @@ fn patterns(of: &'static [&'static str], least: usize) -> impl Strategy<Value = 
 }
 
 fn rule(conditions: &'static [&'static str]) -> impl Strategy<Value = Rule> {
-    let category = || patterns(&["*", "read", "r?ad", "read*", "write"], 0);
+    let category = || patterns(&["*", "*", "read", "r?ad", "read*", "write"], 0);
     (
         select(&[RuleEffect::Allow, RuleEffect::Allow, RuleEffect::Deny][..]),
-        (patterns(&["*", "dev", "prod", "d*"], 1), patterns(&["*", "files", "git", "?i?", "f*s"], 1)),
-        (category(), category(), category(), category(), category()),
-        proptest::option::weighted(0.4, select(conditions)),
+        (
+            patterns(&["*", "*", "dev", "prod", "d*"], 1),
+            patterns(&["*", "*", "files", "git", "?i?", "f*s"], 1),
+        ),
+        (
+            patterns(&["*", "read", "r?ad", "read*", "write"], 1),
+            category(),
+            category(),
+            category(),
+            category(),
+        ),
+        proptest::option::weighted(0.6, select(conditions)),
     )
         .prop_map(|(effect, (namespaces, servers), categories, when)| {
             let (tools, resources, resource_templates, prompts, methods) = categories;
@@ -75,6 +84,7 @@ fn subject() -> impl Strategy<Value = Subject> {
         Who::User("alice".into()),
         Who::User("ci".into()),
         Who::Group("dev".into()),
+        Who::Group("dev".into()),
         Who::Group("ops".into()),
         Who::ServiceAccount("ci".into()),
     ]);
@@ -84,8 +94,8 @@ fn subject() -> impl Strategy<Value = Subject> {
 }
 
 fn set_of(conditions: &'static [&'static str]) -> impl Strategy<Value = ResourceSet> {
-    let roles = proptest::collection::vec(proptest::collection::vec(rule(conditions), 0..5), 0..4);
-    let bindings = proptest::collection::vec((0..3_usize, proptest::collection::vec(subject(), 0..3)), 0..5);
+    let roles = proptest::collection::vec(proptest::collection::vec(rule(conditions), 1..7), 1..4);
+    let bindings = proptest::collection::vec((0..3_usize, proptest::collection::vec(subject(), 1..5)), 2..8);
     (roles, bindings).prop_map(|(roles, bindings)| {
         let mut set = around();
         for (number, rules) in roles.into_iter().enumerate() {
@@ -105,9 +115,17 @@ fn set_of(conditions: &'static [&'static str]) -> impl Strategy<Value = Resource
 }
 
 fn who() -> impl Strategy<Value = Principal> {
-    select(vec![
+    let (alice, bob) = (
         principal(PrincipalKind::User, "corp", "alice", &["dev"]),
         principal(PrincipalKind::User, "builtin", "bob", &["dev", "ops"]),
+    );
+    select(vec![
+        alice.clone(),
+        alice.clone(),
+        alice,
+        bob.clone(),
+        bob.clone(),
+        bob,
         principal(PrincipalKind::User, "corp", "ci", &[]),
         principal(PrincipalKind::ServiceAccount, "builtin", "ci", &["ops"]),
         principal(PrincipalKind::ServiceAccount, "corp", "ci", &[]),
@@ -116,12 +134,12 @@ fn who() -> impl Strategy<Value = Principal> {
 }
 
 fn server() -> impl Strategy<Value = ServerId> {
-    select(&["dev/files", "dev/git", "prod/files", "prod/git", "prod/none"][..])
-        .prop_map(|id| id.parse().unwrap())
+    let there = ["dev/files", "dev/git", "prod/files", "prod/git"];
+    prop_oneof![12 => select(there.to_vec()), 1 => Just("prod/none")].prop_map(|id| id.parse().unwrap())
 }
 
 fn action() -> impl Strategy<Value = Action<'static>> {
-    let name = || select(&["read", "read_file", "write", "*", ""][..]);
+    let name = || select(&["read", "read", "read_file", "write", ""][..]);
     let arguments = select(vec![
         Arguments::Known("{}"),
         Arguments::Known(r#"{"n":1}"#),
@@ -130,12 +148,12 @@ fn action() -> impl Strategy<Value = Action<'static>> {
         Arguments::Unknown,
     ]);
     prop_oneof![
-        Just(Action::UseServer),
-        (name(), arguments.clone()).prop_map(|(name, arguments)| Action::CallTool { name, arguments }),
-        name().prop_map(|uri| Action::ReadResource { uri }),
-        name().prop_map(|uri_template| Action::UseResourceTemplate { uri_template }),
-        (name(), arguments).prop_map(|(name, arguments)| Action::GetPrompt { name, arguments }),
-        name().prop_map(|name| Action::Method { name }),
+        1 => Just(Action::UseServer),
+        4 => (name(), arguments.clone()).prop_map(|(name, arguments)| Action::CallTool { name, arguments }),
+        1 => name().prop_map(|uri| Action::ReadResource { uri }),
+        1 => name().prop_map(|uri_template| Action::UseResourceTemplate { uri_template }),
+        1 => (name(), arguments).prop_map(|(name, arguments)| Action::GetPrompt { name, arguments }),
+        1 => name().prop_map(|name| Action::Method { name }),
     ]
 }
 
@@ -160,7 +178,7 @@ fn answer(decision: Decision) -> Answer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_evaluator_says_what_the_model_says(
