@@ -15,4 +15,9 @@ pub(crate) enum Health {
         /// Milliseconds from now until it is tried again.
         wait_ms: u64,
     },
+    /// The bridge itself can't run.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }

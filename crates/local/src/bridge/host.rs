@@ -77,7 +77,7 @@ impl Host {
         let wait = locked(&self.starts).wait(now).max(key.as_ref().and_then(|key| self.pool.wait(key, now)));
         if let Some(retry) = wait {
             let reason = match &*self.health.borrow() {
-                Health::Failed { reason, .. } => reason.as_str().into(),
+                Health::Failed { reason, .. } | Health::Refused { reason } => reason.as_str().into(),
                 Health::Ready => "it failed a moment ago".into(),
             };
             return Err(Refusal::Unavailable { reason, retry });

@@ -19,7 +19,9 @@ mod refusal;
 mod sessions;
 mod watch;
 
-use std::{ffi::OsString, future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString, future::Future, net::SocketAddr, os::fd::AsFd, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use narrows_core::resource::StdioServer;
 use serde::{Deserialize, Serialize};
@@ -29,13 +31,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{
-    health::Health,
-    host::Host,
-    lines::{Line, Lines},
-    listener::Listener,
-};
+use self::{health::Health, host::Host, listener::Listener};
+pub(crate) use backoff::Backoff;
 pub(crate) use launch::private_directory;
+pub(crate) use lines::{Line, Lines};
 pub use listener::LONGEST_SOCKET_PATH;
 
 /// The header in which the gateway names whose process a request of 2026-07-28 is for: an opaque key, the same for
@@ -177,12 +176,16 @@ pub async fn run(config: BridgeConfig, shutdown: impl Future<Output = ()> + Send
 }
 
 /// What `narrows bridge --spec -` does: reads a [`BridgeConfig`] as one line of JSON from standard input, serves
-/// until that input ends or `shutdown` resolves, and reports its health as lines of JSON on standard output.
+/// until that input, which must be a pipe, ends or `shutdown` resolves, and reports its health as lines of JSON on
+/// standard output.
 ///
 /// # Errors
 /// As [`run`], and when the line is not a configuration.
 pub async fn run_orchestrated(shutdown: impl Future<Output = ()> + Send) -> Result<(), BridgeError> {
-    orchestrated(tokio::io::stdin(), tokio::io::stdout(), shutdown).await
+    // Not tokio's standard input: a thread that waits in a read can't be stopped, and would hold up the end.
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(BridgeError::Spec)?;
+    let stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(stdin).map_err(BridgeError::Spec)?;
+    orchestrated(stdin, tokio::io::stdout(), shutdown).await
 }
 
 async fn orchestrated(
@@ -201,6 +204,7 @@ async fn orchestrated(
         }
     };
     let (health, told) = latest::channel(Health::Ready);
+    let refused = health.clone();
     let mut tasks = JoinSet::new();
     tasks.spawn(tell(told, output));
     let ended = async {
@@ -214,8 +218,25 @@ async fn orchestrated(
         }
     })
     .await;
-    tasks.shutdown().await;
+    if let Err(error) = &result {
+        refused.send_replace(Health::Refused { reason: in_full(error) });
+    }
+    // When nobody can change it any more, the last word is written and the task ends.
+    drop(refused);
+    while tasks.join_next().await.is_some() {}
     result
+}
+
+/// An error with its sources, as one text.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }
 
 /// Writes each change, until there can be none.
