@@ -76,7 +76,14 @@ enum Waiting {
 
 impl<S> Patience<S> {
     pub(crate) fn new(stream: S, phase: Phase, limit: Duration) -> Self {
-        Self { stream, phase, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: Waiting::First, heads: 0 }
+        Self {
+            stream,
+            phase,
+            limit,
+            timer: Box::pin(tokio::time::sleep(limit)),
+            waiting: Waiting::First,
+            heads: 0,
+        }
     }
 
     /// Takes note of heads that were completed since.
@@ -105,7 +112,11 @@ impl<S> Patience<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.catch_up();
         let before = buf.filled().len();
@@ -175,7 +186,10 @@ mod tests {
         client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
         read(&mut server).await.unwrap();
         phase.head_complete();
-        assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err(), "a body is not timed here");
+        assert!(
+            tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err(),
+            "a body is not timed here"
+        );
         phase.answered();
         assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err(), "nor is silence");
         client.write_all(b"G").await.unwrap();

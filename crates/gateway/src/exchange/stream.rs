@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
+use narrows_mcp::revision::Era;
+
 use super::{event_response, events, relay::Relay, tokens::EventMark, wire};
 use crate::{
     context::Context,
@@ -21,10 +23,14 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
     if !edge::accepts(headers, "text/event-stream") {
         return Err(EdgeRefusal::Accept.into());
     }
-    if context.session.is_none() {
-        return Err(Refusal::SessionRequired);
-    }
     let wire = wire::of_message(&context, headers)?;
+    if context.session.is_none() {
+        return Err(match wire.revision.era() {
+            Era::Sessions => Refusal::SessionRequired,
+            // 2026-07-28 has no such streams, and no sessions to end.
+            Era::Stateless => EdgeRefusal::Method.into(),
+        });
+    }
     let mut outbound = wire.headers;
     outbound.remove(header::CONTENT_TYPE);
     outbound.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -55,10 +61,14 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
 
 /// Answers DELETE: the session ends at the server.
 pub(crate) async fn delete(context: Arc<Context>, headers: &HeaderMap) -> Result<Response<Reply>, Refusal> {
-    if context.session.is_none() {
-        return Err(Refusal::SessionRequired);
-    }
     let wire = wire::of_message(&context, headers)?;
+    if context.session.is_none() {
+        return Err(match wire.revision.era() {
+            Era::Sessions => Refusal::SessionRequired,
+            // 2026-07-28 has no such streams, and no sessions to end.
+            Era::Stateless => EdgeRefusal::Method.into(),
+        });
+    }
     let mut outbound = wire.headers;
     outbound.remove(header::CONTENT_TYPE);
     let admitted = context.admit(&Claim::Server, "http/DELETE", wire.revision.as_str(), None).await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Script, World, events, json as answers, status};
+use super::world::{Script, World, events, json as answers};
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":$id,"result":{"resultType":"complete","content":[]}}"#;
@@ -192,7 +192,11 @@ async fn errors_of_the_revision_keep_their_status_and_what_is_personal_is_privat
     world.server.will(answers(r#"{"jsonrpc":"2.0","id":$id,"result":{"resultType":"complete","tools":[],"ttlMs":5,"cacheScope":"public"}}"#));
     let result = world.post(&token, &headers, &list).await.json().await["result"].clone();
     assert_eq!(result, json!({"resultType":"complete","tools":[],"ttlMs":5,"cacheScope":"private"}));
-    world.server.will(status(405));
-    assert_eq!(world.send("GET", &token, &[("mcp-protocol-version", "2026-07-28")], "").await.status, 400);
+    for method in ["GET", "DELETE"] {
+        assert_eq!(
+            world.send(method, &token, &[("mcp-protocol-version", "2026-07-28")], "").await.status,
+            405
+        );
+    }
     world.stop().await;
 }
