@@ -220,7 +220,7 @@ const MEMBERS: [(&str, Member); 3] = [
     ("cacheScope", Member::CacheScope),
 ];
 
-/// The new text of such a member: the state sealed, the requests judged, the scope private, since what one person
+/// The new text of such a member, whose text is normalised: the state sealed, the requests judged, the scope private, since what one person
 /// may see can't be kept for another.
 pub(super) fn member_of_result(
     context: &Context,
@@ -232,16 +232,15 @@ pub(super) fn member_of_result(
     match member {
         Member::CacheScope => Ok("\"private\"".to_owned()),
         Member::RequestState => {
-            let document = one(raw).ok_or("requestState is not strict JSON")?;
-            let state =
-                document.root().elements().next().and_then(|value| value.as_string().map(|s| s.into_owned()));
+            let state = Value::of(raw).as_string();
             let state = state.ok_or("requestState is no string")?;
             Ok(tokens::seal_state(context, method, target, &state))
         }
         Member::InputRequests => {
-            let document = one(raw).ok_or("inputRequests is not strict JSON")?;
-            let requests = document.root().elements().next().filter(|value| value.kind() == Kind::Object);
-            let requests = requests.ok_or("inputRequests is no object")?;
+            let requests = Value::of(raw);
+            if requests.kind() != Kind::Object {
+                return Err("inputRequests is no object");
+            }
             for (_, request) in requests.members() {
                 let asked = request
                     .get("method")
@@ -256,11 +255,6 @@ pub(super) fn member_of_result(
             Ok(requests.raw().to_owned())
         }
     }
-}
-
-/// A single value, scanned, as the element of an array.
-fn one(raw: &str) -> Option<Document> {
-    Document::parse(format!("[{raw}]").as_bytes(), &Limits::SERVER).ok()
 }
 
 /// A list's result, with what the caller may use and nothing else.
