@@ -120,22 +120,6 @@ fn signature(line: &str) -> Option<NoteSignature> {
     })
 }
 
-/// The notes in a file that holds one after the other, each followed by an empty line.
-///
-/// # Errors
-/// If the file is not that.
-pub fn parse_history(text: &str) -> Result<Vec<Note>, CheckpointError> {
-    let mut notes = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (body, after) = rest.split_once("\n\n").ok_or(CheckpointError::Note)?;
-        let (signatures, after) = after.split_once("\n\n").ok_or(CheckpointError::Note)?;
-        notes.push(format!("{body}\n\n{signatures}\n").parse()?);
-        rest = after;
-    }
-    Ok(notes)
-}
-
 fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+')
 }

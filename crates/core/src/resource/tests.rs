@@ -502,3 +502,25 @@ fn problems_say_what_where_and_what_to_do() {
     }
     golden::compare("src/resource/problems.txt", &text);
 }
+
+#[test]
+fn hostile_files_are_refused_quickly() {
+    let laughs = (0..40).fold(String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"), |text, level| {
+        let alias = format!("*a{level}, ");
+        format!("{text}a{}: &a{} [{}]\n", level + 1, level + 1, alias.repeat(10))
+    });
+    for (name, text) in [
+        ("aliases of aliases", laughs),
+        ("an alias of itself", "a: &a [*a]".to_owned()),
+        ("nesting", "[".repeat(100_000)),
+        ("nesting in blocks", (0..200).fold(String::new(), |text, depth| text + &" ".repeat(depth) + "a:\n")),
+        ("a long key", format!("{}: 1", "k".repeat(1_000_000))),
+        ("a NUL", "a: \0".to_owned()),
+        ("a control character", "a: \u{7}".to_owned()),
+        ("another tag for a map", "!!python/object:os.system {a: b}".to_owned()),
+    ] {
+        let started = std::time::Instant::now();
+        assert!(parse(&text).is_err(), "{name}");
+        assert!(started.elapsed().as_secs() < 5, "{name} took {:?}", started.elapsed());
+    }
+}

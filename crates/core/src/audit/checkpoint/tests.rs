@@ -63,13 +63,4 @@ fn notes() {
     refuse(text.replace("PeterNeumann", "Peter Neumann"));
     refuse(text.replace("=\n", "\n"));
     refuse(text.replace("think", "thi\tnk"));
-
-    let history = format!("{text}\n{text}\n");
-    assert_eq!(parse_history(&history), Ok(vec![note.clone(), note]));
-    assert_eq!(parse_history(""), Ok(Vec::new()));
-    for broken in
-        [text.clone(), format!("{history}x"), format!("\n{history}"), history.replacen("\n\n", "\n", 1)]
-    {
-        assert_eq!(parse_history(&broken), Err(CheckpointError::Note), "{broken:?}");
-    }
 }

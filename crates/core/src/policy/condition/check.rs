@@ -1,16 +1,20 @@
 //! What an expression may be: bounded, of names and functions that exist, and of a result that can be true or false.
 //! A mistake that can be found here is not left to the first request.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use cel::{
     IdedExpr,
-    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators},
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr},
     parser::PrattParser,
 };
 
 use super::{
     facts::{MATCHER_PREFIX, PRINCIPAL_FIELDS, REQUEST_FIELDS},
+    kinds::{Kind, literal_kind, operator_kind},
     matching::Matcher,
 };
 use crate::suggest::nearest;
@@ -19,8 +23,9 @@ use crate::suggest::nearest;
 pub(super) const MAX_SOURCE: usize = 4096;
 /// Most nodes of an expression, its macros expanded.
 const MAX_NODES: usize = 512;
-/// Deepest nesting of an expression, its macros expanded.
-const MAX_DEPTH: usize = 48;
+/// Deepest nesting of an expression, its macros expanded. The interpreter recurses, with more than 30 KiB of stack for
+/// each level in an unoptimised build; a thread has 2 MiB.
+const MAX_DEPTH: usize = 24;
 /// Deepest nesting that the parser is let into. Its default parser, made with ANTLR, needs more than 100 KiB of stack
 /// for each level and can't be bounded; the other one needs less than 10.
 const PARSER_DEPTH: u16 = 24;
@@ -61,14 +66,6 @@ pub(super) struct Checked {
     pub(super) matchers: Vec<Matcher>,
 }
 
-/// As much of a type as is needed to know whether a result can be true or false.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Bool,
-    Other(&'static str),
-    Unknown,
-}
-
 /// Parses and checks an expression.
 pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
     let fault = |message: String, hint: &str| Fault { message, hint: Some(hint.to_owned()) };
@@ -84,9 +81,14 @@ pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
             "split it over several rules",
         )]);
     }
-    let mut expression = match PrattParser::new().max_recursion_depth(PARSER_DEPTH).parse(source) {
-        Ok(expression) => expression,
-        Err(errors) => {
+    let parser = PrattParser::new().max_recursion_depth(PARSER_DEPTH);
+    // A panic of the library must not take a reload down with it.
+    let mut expression = match catch_unwind(AssertUnwindSafe(|| parser.parse(source))) {
+        Ok(Ok(expression)) => expression,
+        Err(_) => {
+            return Err(vec![fault("the expression can't be parsed".to_owned(), "write it differently")]);
+        }
+        Ok(Err(errors)) => {
             let faults = errors.errors.iter().map(|error| Fault {
                 message: format!(
                     "not a CEL expression, at {}:{}: {}",
@@ -345,43 +347,6 @@ impl Checker {
         let patterns = self.variables.len().saturating_sub(around + 2);
         self.variables.truncate(around + patterns);
         kind
-    }
-}
-
-/// The result of an operator with the operands it is for; none if the name is not an operator's.
-fn operator_kind(name: &str, operands: &[Kind]) -> Option<Kind> {
-    match (name, operands) {
-        (operators::CONDITIONAL, [_, yes, no]) => Some(if yes == no { *yes } else { Kind::Unknown }),
-        (
-            operators::LOGICAL_AND
-            | operators::LOGICAL_OR
-            | operators::EQUALS
-            | operators::NOT_EQUALS
-            | operators::LESS
-            | operators::LESS_EQUALS
-            | operators::GREATER
-            | operators::GREATER_EQUALS
-            | operators::IN,
-            [_, _],
-        ) => Some(Kind::Bool),
-        (operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE, [_]) => Some(Kind::Bool),
-        (operators::NEGATE, [_]) => Some(Kind::Other("a number")),
-        (operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO, [_, _]) => {
-            Some(Kind::Other("a number"))
-        }
-        (operators::ADD, [_, _]) => Some(Kind::Other("a sum")),
-        (operators::INDEX, [_, _]) => Some(Kind::Unknown),
-        (_, _) => None,
-    }
-}
-
-fn literal_kind(literal: &LiteralValue) -> Kind {
-    match literal {
-        LiteralValue::Boolean(_) => Kind::Bool,
-        LiteralValue::Bytes(_) => Kind::Other("bytes"),
-        LiteralValue::Double(_) | LiteralValue::Int(_) | LiteralValue::UInt(_) => Kind::Other("a number"),
-        LiteralValue::Null => Kind::Other("null"),
-        LiteralValue::String(_) => Kind::Other("a text"),
     }
 }
 

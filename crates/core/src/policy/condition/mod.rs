@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod cost;
 mod facts;
+mod kinds;
 mod matching;
 
 #[cfg(test)]
