@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod error;
+mod index;
 pub mod key;
 pub mod log;
 pub mod state;

@@ -1,12 +1,37 @@
 //! Reading the audit log, from the process that writes it or another: everything here is read-only and works while
-//! the log grows. It must never hold back the writer.
+//! the log grows. It must never hold back the writer, and memory does not grow with the log.
 
-use std::{path::Path, sync::Arc};
+mod export;
+mod filter;
+mod search;
+mod show;
+mod tail;
+mod verify;
 
-use jiff::Timestamp;
-use narrows_core::{audit::checkpoint::VerifierKey, ports::LogIndex};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use crate::StoreError;
+use narrows_core::ports::LogIndex;
+
+pub use self::{
+    export::{ExportReport, ExportedWriter, export},
+    filter::Filter,
+    search::search,
+    show::{Shown, Which, show},
+    tail::Tail,
+    verify::{LogProblem, VerifyReport, WriterReport, verify},
+};
+use crate::{
+    StoreError,
+    index::{Candidate, Index},
+    log::{
+        read::{Cursor, Line},
+        segment::{self, Place},
+    },
+};
 
 /// One record, as it lies in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,155 +44,98 @@ pub struct Entry {
     pub line: String,
 }
 
-/// What to look for. All that is given must hold; an empty filter matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
-    /// Earliest time.
-    pub since: Option<Timestamp>,
-    /// Latest time.
-    pub until: Option<Timestamp>,
-    /// `kind`, such as `request.denied`.
-    pub kind: Option<String>,
-    /// `actor.subject`.
-    pub subject: Option<String>,
-    /// `object.namespace`.
-    pub namespace: Option<String>,
-    /// `object.name`.
-    pub server: Option<String>,
-    /// `request.tool`.
-    pub tool: Option<String>,
-    /// `request.method`.
-    pub method: Option<String>,
-    /// `outcome.status`.
-    pub status: Option<String>,
-    /// `decision.effect`.
-    pub effect: Option<String>,
-    /// `request.id`.
-    pub request: Option<String>,
-    /// A text that occurs anywhere in the record.
-    pub text: Option<String>,
+/// One writer's log, open for reading.
+struct Reading {
+    writer: Arc<str>,
+    directory: PathBuf,
+    index: Option<Index>,
 }
 
-/// Which record to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// By its `id`, or by the `request.id` of its intent.
-    Id(String),
-    /// By its place; the writer may be left out where there is one.
-    Index {
-        /// The writer.
-        writer: Option<String>,
-        /// The place.
-        index: LogIndex,
-    },
+/// The logs below a directory, by name.
+fn writers(directory: &Path) -> Result<Vec<Reading>, StoreError> {
+    let none = || StoreError::NoLog { path: directory.to_owned() };
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
+        entries => entries.map_err(StoreError::io("read", directory))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(StoreError::io("read", directory))?.path();
+        if !path.is_dir() || segment::list(&path).map_err(StoreError::io("read", &path))?.is_empty() {
+            continue;
+        }
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            found.push(Reading { writer: name.into(), index: Index::open_to_read(&path), directory: path });
+        }
+    }
+    found.sort_by(|a, b| a.writer.cmp(&b.writer));
+    if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
-/// A record and the one that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// The record asked for.
-    pub entry: Entry,
-    /// The outcome of an intent, or the intent of an outcome.
-    pub counterpart: Option<Entry>,
-}
-
-/// Follows the log: each [`Tail::poll`] returns what was added since the last.
-pub struct Tail {}
-
-impl Tail {
-    /// Begins with the last `records` records.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn open(directory: &Path, _records: usize) -> Result<Self, StoreError> {
-        Err(StoreError::NoLog { path: directory.to_owned() })
+impl Reading {
+    fn unread(&self) -> impl Fn(io::Error) -> StoreError + '_ {
+        |error| StoreError::io("read", &self.directory)(error)
     }
 
-    /// What was added, oldest first. Empty if nothing was; ask again later.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn poll(&mut self) -> Result<Vec<Entry>, StoreError> {
-        Ok(Vec::new())
+    fn entry(&self, line: Line<'_>) -> Entry {
+        Entry {
+            writer: self.writer.clone(),
+            index: LogIndex(line.index),
+            line: String::from_utf8_lossy(line.bytes).into_owned(),
+        }
+    }
+
+    /// Before the first record.
+    fn first(&self) -> Result<Cursor, StoreError> {
+        let segments = segment::list(&self.directory).map_err(self.unread())?;
+        Ok(Cursor::at_segment(&self.directory, segments.first().copied().unwrap_or(0)))
+    }
+
+    /// Before the first record that is not indexed.
+    fn unindexed(&self) -> Result<Cursor, StoreError> {
+        let end = match &self.index {
+            Some(index) => index.end()?,
+            None => None,
+        };
+        match end {
+            Some((record, place)) if self.begins(place)? => Ok(Cursor::new(&self.directory, record, place)),
+            _ => self.first(),
+        }
+    }
+
+    fn begins(&self, place: Place) -> Result<bool, StoreError> {
+        segment::begins_record(&self.directory, place).map_err(self.unread())
+    }
+
+    /// Before the first record of a block.
+    fn block(&self, candidate: Candidate, first: u64) -> Cursor {
+        Cursor::new(&self.directory, first.max(candidate.place.segment), candidate.place)
+    }
+
+    /// At or before a record, as near as is known.
+    fn before(&self, record: u64) -> Result<Cursor, StoreError> {
+        if let Some(index) = &self.index
+            && let Some(candidate) = index.place_before(record)?
+            && self.begins(candidate.place)?
+        {
+            return Ok(self.block(candidate, candidate.number * crate::index::BLOCK));
+        }
+        let segments = segment::list(&self.directory).map_err(self.unread())?;
+        let first = segments.iter().copied().rfind(|first| *first <= record);
+        Ok(Cursor::at_segment(&self.directory, first.or(segments.first().copied()).unwrap_or(0)))
+    }
+
+    /// One record; none if there is no such.
+    fn record(&self, record: u64) -> Result<Option<Entry>, StoreError> {
+        let mut cursor = self.before(record)?;
+        while let Some(line) = cursor.next().map_err(self.unread())? {
+            if line.index >= record {
+                return Ok((line.index == record).then(|| self.entry(line)));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// The newest records that match, newest first, at most `limit`.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn search(directory: &Path, _filter: &Filter, _limit: usize) -> Result<Vec<Entry>, StoreError> {
-    Err(StoreError::NoLog { path: directory.to_owned() })
-}
-
-/// One record; none if there is no such.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn show(directory: &Path, _which: &Which) -> Result<Option<Shown>, StoreError> {
-    Err(StoreError::NoLog { path: directory.to_owned() })
-}
-
-/// What a check found, for each writer.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VerifyReport {
-    /// One for each writer.
-    pub writers: Vec<WriterReport>,
-}
-
-/// What a check of one writer's log found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WriterReport {
-    /// The writer.
-    pub writer: String,
-    /// Records read.
-    pub records: u64,
-    /// Records that the newest good checkpoint covers.
-    pub covered: u64,
-    /// The root at that size, in base64.
-    pub root: String,
-    /// Checkpoints whose signature and root are right.
-    pub checkpoints: u64,
-    /// Intents without outcome so far. Not a problem while the writer runs.
-    pub open_intents: u64,
-    /// All that is wrong. The log is as it was written if this is empty.
-    pub problems: Vec<LogProblem>,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LogProblem {
-    /// The file, relative to the writer's directory.
-    pub file: String,
-    /// The record concerned, where it is one.
-    pub index: Option<LogIndex>,
-    /// What is wrong.
-    pub message: String,
-}
-
-/// Checks a log against its checkpoints and a public key that came by another way.
-///
-/// # Errors
-/// [`StoreError`] if the log can't be read; what is wrong with it is in the report.
-pub fn verify(directory: &Path, _key: &VerifierKey) -> Result<VerifyReport, StoreError> {
-    Err(StoreError::NoLog { path: directory.to_owned() })
-}
-
-/// What was exported.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExportReport {
-    /// Writer, records and bytes.
-    pub writers: Vec<(String, u64, u64)>,
-}
-
-/// Copies the log up to its last checkpoint, with what is needed to check it, into a directory that does not exist.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn export(directory: &Path, _out: &Path) -> Result<ExportReport, StoreError> {
-    Err(StoreError::NoLog { path: directory.to_owned() })
-}
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,17 @@
 mod disk;
 #[cfg(test)]
 mod faults;
-mod follow;
-mod history;
-mod line;
-mod open;
+pub(crate) mod follow;
+pub(crate) mod history;
+pub(crate) mod line;
+pub(crate) mod open;
 mod progress;
 mod queue;
-mod read;
+pub(crate) mod read;
 mod recover;
-mod segment;
-mod shared;
-mod tiles;
+pub(crate) mod segment;
+pub(crate) mod shared;
+pub(crate) mod tiles;
 mod write;
 
 use std::{
@@ -197,4 +197,4 @@ fn random() -> std::io::Result<[u8; 10]> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,7 +33,7 @@ use super::{
     shared::Shared,
     write::{self, Writer},
 };
-use crate::{StoreError, key};
+use crate::{StoreError, index::Indexer, key};
 
 /// The file of the public key.
 pub(crate) const KEY_FILE: &str = "key.vkey";
@@ -207,10 +207,12 @@ fn start(
         noted: None,
         interval: options.checkpoint_interval,
     };
+    let indexer = Indexer { directory: directory.to_owned(), shared: shared.clone() };
     let (alive, ended) = mpsc::channel(1);
     let threads = vec![
         spawn("log-write", alive.clone(), move || writer.run())?,
-        spawn("log-follow", alive, move || follower.run())?,
+        spawn("log-follow", alive.clone(), move || follower.run())?,
+        spawn("log-index", alive, move || indexer.run())?,
     ];
     Ok(Log {
         queue,

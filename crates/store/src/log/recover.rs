@@ -23,7 +23,7 @@ use super::{
     line::View,
     progress::{self, OpenIntents, Progress},
     read::Cursor,
-    segment::{Place, file_name, list},
+    segment::{self, Place, file_name, list},
     tiles::Tiles,
 };
 use crate::{Damage, StoreError, key};
@@ -51,8 +51,8 @@ pub(crate) fn find(directory: &Path, verifier: &VerifierKey) -> Result<Found, St
     let covered = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
     let segments = list(directory).map_err(read)?;
 
-    let progress = Progress::load(directory)
-        .filter(|known| known.index <= covered && segments.contains(&known.place.segment));
+    let begins = |place| segment::begins_record(directory, place).unwrap_or(false);
+    let progress = Progress::load(directory).filter(|known| known.index <= covered && begins(known.place));
     let known = progress.and_then(|known| {
         Some((known.tiles()?, Cursor::new(directory, known.index, known.place), known.open_intents()))
     });

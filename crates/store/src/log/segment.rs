@@ -3,7 +3,9 @@
 //! again, since the kernel may have dropped what it could not write.
 
 use std::{
+    fs::File,
     io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -40,6 +42,19 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<u64>> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether a record may begin at this place: at the beginning of a segment or after a line feed.
+pub(crate) fn begins_record(directory: &Path, place: Place) -> io::Result<bool> {
+    let file = match File::open(directory.join(file_name(place.segment))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let mut before = [0];
+    match place.offset.checked_sub(1) {
+        None => Ok(true),
+        Some(offset) => Ok(file.read_at(&mut before, offset)? == 1 && before == *b"\n"),
+    }
 }
 
 /// What must be done before the current segment can be written again.

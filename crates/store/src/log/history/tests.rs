@@ -40,7 +40,10 @@ fn an_unfinished_note_is_cut_off() {
             [(whole.len(), note(2)), (one, note(1))].into_iter().find(|(end, _)| *end == kept).map(|x| x.1)
         );
         history.append(&note(3)).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}{}\n", &whole[..kept], note(3)));
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            format!("{}{}\n", whole.get(..kept).unwrap(), note(3))
+        );
     }
 }
 

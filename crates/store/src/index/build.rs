@@ -1,0 +1,166 @@
+//! The thread that indexes: it reads what became durable, a block at a time. Nobody waits for it, and its failure is
+//! no failure of the log.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use narrows_core::ports::Pairing;
+use rusqlite::ErrorCode;
+
+use super::{BLOCK, Block, Field, Ids, Index, Term};
+use crate::{
+    StoreError,
+    log::{
+        line::View,
+        read::Cursor,
+        segment,
+        shared::{Ended, Shared},
+    },
+};
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often it tries again after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+/// Blocks of one transaction.
+const TRANSACTION: usize = 64;
+
+/// The indexer.
+pub(crate) struct Indexer {
+    pub(crate) directory: PathBuf,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Indexer {
+    /// Indexes until the writer has ended. What is not indexed by then is at the next start.
+    pub(crate) fn run(self) {
+        loop {
+            match self.follow() {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot index the audit log; searching is slower until it can");
+                    if is_corrupt(&error) {
+                        Index::remove(&self.directory);
+                    }
+                }
+            }
+            if self.shared.wait(RETRY, || false) == Ended::Yes {
+                return;
+            }
+        }
+    }
+
+    fn follow(&self) -> Result<(), StoreError> {
+        let mut index = Index::open(&self.directory)?;
+        let mut cursor = self.resume(&index)?;
+        while self.shared.wait(INTERVAL, || false) == Ended::No {
+            cursor.refresh().map_err(self.unread())?;
+            while self.catch_up(&mut index, &mut cursor)? == TRANSACTION {
+                if self.shared.wait(Duration::ZERO, || false) == Ended::Yes {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where indexing goes on: after the last block, if the log reaches that far and a record begins there.
+    fn resume(&self, index: &Index) -> Result<Cursor, StoreError> {
+        if let Some((record, place)) = index.end()?
+            && record <= self.shared.durable()
+            && segment::begins_record(&self.directory, place).map_err(self.unread())?
+        {
+            return Ok(Cursor::new(&self.directory, record, place));
+        }
+        index.reset()?;
+        let first = segment::list(&self.directory).map_err(self.unread())?.first().copied().unwrap_or(0);
+        Ok(Cursor::at_segment(&self.directory, first))
+    }
+
+    /// Indexes whole blocks, at most a transaction, and returns how many.
+    fn catch_up(&self, index: &mut Index, cursor: &mut Cursor) -> Result<usize, StoreError> {
+        let durable = self.shared.durable();
+        let mut blocks = Vec::new();
+        while blocks.len() < TRANSACTION && (cursor.index() / BLOCK + 1) * BLOCK <= durable {
+            blocks.push(block(cursor, &self.directory)?);
+        }
+        if !blocks.is_empty() {
+            index.add(&blocks, (cursor.index(), cursor.place()))?;
+        }
+        Ok(blocks.len())
+    }
+
+    fn unread(&self) -> impl FnOnce(std::io::Error) -> StoreError {
+        StoreError::io("read", &self.directory)
+    }
+}
+
+fn is_corrupt(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else { return false };
+    matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Reads the block that the cursor is in, to its end.
+fn block(cursor: &mut Cursor, directory: &Path) -> Result<Block, StoreError> {
+    let number = cursor.index() / BLOCK;
+    let mut place = cursor.place();
+    let (mut ids, mut terms) = (Ids::default(), HashSet::new());
+    let (mut earliest, mut latest) = (String::new(), String::new());
+    let mut first = true;
+    while cursor.index() / BLOCK == number {
+        let read = cursor.next().map_err(StoreError::io("read", directory))?;
+        let Some(line) = read else {
+            let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "a durable record is gone");
+            return Err(StoreError::io("read", directory)(gone));
+        };
+        if first {
+            // The cursor may have moved on to another segment.
+            place = line.place;
+        }
+        if let Some(view) = View::parse(line.bytes) {
+            [&view.id, &view.request.id].into_iter().filter(|id| !id.is_empty()).for_each(|id| ids.add(id));
+            terms.extend(view.terms());
+            if first || *view.time < *earliest {
+                earliest = view.time.clone().into_owned();
+            }
+            if first || *view.time > *latest {
+                latest = view.time.clone().into_owned();
+            }
+        }
+        first = false;
+    }
+    Ok(Block { number, place, earliest, latest, ids, terms: terms.into_iter().collect() })
+}
+
+impl View<'_> {
+    /// What the index keeps of a record.
+    fn terms(&self) -> impl Iterator<Item = Term> {
+        let closes = match self.pairing() {
+            Pairing::Outcome(intent) => Some(Term::closes(intent.0 / BLOCK)),
+            Pairing::Intent | Pairing::Event => None,
+        };
+        let fields = Field::ALL.into_iter().filter_map(|field| {
+            let value = self.field(field);
+            (!value.is_empty()).then(|| Term::of(field, value))
+        });
+        fields.chain(closes)
+    }
+
+    /// A field's value; empty if it is absent.
+    pub(crate) fn field(&self, field: Field) -> &str {
+        match field {
+            Field::Kind => &self.kind,
+            Field::Subject => &self.actor.subject,
+            Field::Namespace => &self.object.namespace,
+            Field::Server => &self.object.name,
+            Field::Tool => &self.request.tool,
+            Field::Method => &self.request.method,
+            Field::Status => &self.outcome.status,
+            Field::Effect => &self.decision.effect,
+        }
+    }
+}
