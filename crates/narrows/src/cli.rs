@@ -250,10 +250,10 @@ pub(crate) struct AuditShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditVerifyArgs {
-    /// An exported log to check instead of this installation's
+    /// Another log directory, such as a copy; an export is checked with narrows-verify
     #[arg(long, value_name = "DIR", requires = "key")]
     pub(crate) dir: Option<PathBuf>,
-    /// The public key that its checkpoints are signed with: the file `key.pub` of an export
+    /// The public key to check with, which came another way: a file like key.vkey [default: this installation's]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// How the result is printed

@@ -39,9 +39,12 @@ impl Environment {
                 self.xdg_data_home.clone().or_else(|| Some(self.home.as_ref()?.join(".local/share")))?;
             Some(share.join("narrows"))
         };
-        said.or_else(|| self.data_dir.clone()).or_else(default).ok_or_else(|| {
+        let path = said.or_else(|| self.data_dir.clone()).or_else(default).ok_or_else(|| {
             Failure::new("there is no place for the data directory: neither HOME nor XDG_DATA_HOME is set")
                 .hint("give one with `--data-dir DIR`")
-        })
+        })?;
+        // Servers are started in directories of their own, where a relative path would lead elsewhere.
+        std::path::absolute(&path)
+            .map_err(|error| Failure::new(format!("cannot use `{}`: {error}", path.display())))
     }
 }

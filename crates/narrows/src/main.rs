@@ -71,7 +71,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }),
         Command::Bridge(args) => {
             logging::start(LogFormat::Text, environment.log_filter.as_deref())?;
-            let root = root()?;
             on_one_thread(async { commands::bridge::run(*args, root, &environment).await.map(done) })
         }
         Command::BridgeSupervise => Ok(ExitCode::SUCCESS),

@@ -14,8 +14,8 @@ use narrows_core::{
 /// Most bytes that one file may have.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Reads all of `paths`.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Vec<Problem>> {
+/// Reads all of `paths` that can be read, and says what can't.
+pub(crate) fn read(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Problem>) {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
         match expand(path) {
@@ -30,7 +30,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Vec<Problem>> {
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
+    (files, problems)
 }
 
 fn expand(path: &Path) -> Result<Vec<PathBuf>, Problem> {
@@ -98,7 +98,7 @@ mod tests {
         }
         std::fs::create_dir(directory.path().join("f.yaml")).unwrap();
         let texts: Vec<_> =
-            read(&[directory.path().to_owned()]).unwrap().into_iter().map(|file| file.text).collect();
+            read(&[directory.path().to_owned()]).0.into_iter().map(|file| file.text).collect();
         assert_eq!(texts, ["a.yaml", "b.yml", "c.json"]);
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("latin.yaml"), b"a: \xe4").unwrap();
-        let problems = read(&[at("missing.yaml"), at("latin.yaml"), at("gone")]).unwrap_err();
+        let (_, problems) = read(&[at("missing.yaml"), at("latin.yaml"), at("gone")]);
         let said: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(
             said,

@@ -1,6 +1,6 @@
 //! `narrows bridge`: one stdio server over Streamable HTTP, for `up` or by itself.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use narrows_core::resource::{EnvVar, FileAccess, Limits, Sessions, StdioServer};
 use narrows_local::bridge::{self, BridgeConfig, Caps, Listen, Timing};
@@ -14,17 +14,19 @@ use crate::{
 };
 
 /// Runs the command until a signal, or until whoever started it for `up` is gone.
+///
+/// `root` finds the data directory, which a bridge of `up` has no need of.
 pub(crate) async fn run(
     args: BridgeArgs,
-    root: std::path::PathBuf,
-    env: &Environment,
+    root: impl FnOnce() -> Result<PathBuf, Failure>,
+    environment: &Environment,
 ) -> Result<(), Failure> {
     let shutdown = signals::first()?;
     let ended = match args.spec.as_deref() {
         Some("-") => bridge::run_orchestrated(shutdown).await,
         Some(other) => return Err(Failure::usage(format!("`--spec {other}`: only `-` can be read"))),
         None => {
-            let config = config(args, root, env)?;
+            let config = config(args, root, environment)?;
             tracing::info!(listen = ?config.listen, command = ?config.server.command.first(), "bridge starts");
             bridge::run(config, shutdown).await
         }
@@ -32,7 +34,11 @@ pub(crate) async fn run(
     ended.map_err(|error| Failure::from_error(&error))
 }
 
-fn config(args: BridgeArgs, root: std::path::PathBuf, env: &Environment) -> Result<BridgeConfig, Failure> {
+fn config(
+    args: BridgeArgs,
+    root: impl FnOnce() -> Result<PathBuf, Failure>,
+    environment: &Environment,
+) -> Result<BridgeConfig, Failure> {
     let listen = match (args.socket, args.listen) {
         (Some(path), _) => Listen::Unix(path),
         (None, Some(address)) if address.ip().is_loopback() => Listen::Tcp(address),
@@ -45,7 +51,10 @@ fn config(args: BridgeArgs, root: std::path::PathBuf, env: &Environment) -> Resu
                 .hint("give `--socket PATH` or `--listen 127.0.0.1:PORT`"));
         }
     };
-    let directory = args.directory.unwrap_or_else(|| root.join("bridge").join(&args.name));
+    let directory = match args.directory {
+        Some(directory) => directory,
+        None => root()?.join("bridge").join(&args.name),
+    };
     data_dir::make_private(&directory)?;
     let executable = std::env::current_exe()
         .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
@@ -65,8 +74,8 @@ fn config(args: BridgeArgs, root: std::path::PathBuf, env: &Environment) -> Resu
         },
         launcher: vec![executable.into_os_string(), OsString::from("bridge-supervise")],
         directory,
-        path: env.path.clone(),
-        lang: env.lang.clone(),
+        path: environment.path.clone(),
+        lang: environment.lang.clone(),
         timing: Timing::default(),
         caps: Caps::default(),
     })

@@ -18,7 +18,8 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Report {
     valid: bool,
-    resources: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Counts>,
     problems: Vec<Said>,
 }
 
@@ -46,24 +47,36 @@ struct Said {
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     match (load(&args.files), args.output) {
         (Ok(set), format) => {
-            let report = Report { valid: true, resources: count(&set), problems: Vec::new() };
-            output::print(format, &report, |report| summary(&report.resources))
+            let report = Report { valid: true, resources: Some(count(&set)), problems: Vec::new() };
+            output::print(format, &report, |report| {
+                report.resources.as_ref().map(summary).unwrap_or_default()
+            })
         }
         (Err(problems), OutputFormat::Table) => Err(Failure::problems(problems, "not valid")),
         (Err(problems), format @ (OutputFormat::Json | OutputFormat::Yaml)) => {
             let said = problems.iter().map(said).collect();
-            let report = Report { valid: false, resources: Counts::default(), problems: said };
+            let report = Report { valid: false, resources: None, problems: said };
             output::print(format, &report, |_| String::new())?;
             Err(Failure::problems(problems, "not valid"))
         }
     }
 }
 
-/// Reads, checks and compiles files as one set.
+/// Reads, checks and compiles files as one set. A file that can't be read does not hide what is wrong with others.
 pub(crate) fn load(files: &[PathBuf]) -> Result<ResourceSet, Vec<Problem>> {
-    let set = parse_files(&sources::read(files)?)?;
-    Snapshot::compile(1, Arc::new(set.clone()))?;
-    Ok(set)
+    let (readable, mut problems) = sources::read(files);
+    let parsed = parse_files(&readable).and_then(|set| {
+        Snapshot::compile(1, Arc::new(set.clone()))?;
+        Ok(set)
+    });
+    match parsed {
+        Ok(set) if problems.is_empty() => Ok(set),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
 }
 
 fn count(set: &ResourceSet) -> Counts {
@@ -80,8 +93,8 @@ fn count(set: &ResourceSet) -> Counts {
 fn summary(counts: &Counts) -> String {
     let Counts { namespaces, servers, roles, bindings, identity_providers } = counts;
     format!(
-        "valid: {namespaces} namespaces, {servers} servers, {roles} roles, {bindings} bindings, \
-         {identity_providers} identity providers\n"
+        "valid: namespaces {namespaces}, servers {servers}, roles {roles}, bindings {bindings}, \
+         identity providers {identity_providers}\n"
     )
 }
 

@@ -4,5 +4,5 @@ use crate::{failure::Failure, output};
 
 /// Runs the command.
 pub(crate) fn run() -> Result<(), Failure> {
-    output::write(&output::json(&())?)
+    output::write(&output::json(&narrows_core::resource::json_schema())?)
 }

@@ -9,7 +9,10 @@ use narrows_gateway::{
     Gateway, Limits, Parts, Settings, admin,
     identity::{self, Authenticator, Issuer, KeyPolicy},
 };
-use narrows_local::{LocalConfig, LocalServers, ServerStatus};
+use narrows_local::{
+    LocalConfig, LocalServers, ServerStatus,
+    bridge::{Caps, Timing},
+};
 use narrows_mcp::handle::HandleKeys;
 use narrows_store::{Log, LogOptions, key::SigningKey, state::State};
 use tokio::task::JoinSet;
@@ -234,6 +237,8 @@ fn local_servers(
         servers_dir: data_dir.servers(),
         path: environment.path.clone(),
         lang: environment.lang.clone(),
+        timing: Timing::default(),
+        caps: Caps::default(),
     };
     LocalServers::new(config).map_err(|error| Failure::from_error(&error))
 }

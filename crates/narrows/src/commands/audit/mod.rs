@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use narrows_core::{audit::checkpoint::VerifierKey, ports::LogIndex};
 use narrows_store::{
-    audit::{self, Entry, Filter, Tail, VerifyReport, Which},
+    audit::{self, Entry, ExportedWriter, Filter, Tail, VerifyReport, Which},
     key::SigningKey,
 };
 
@@ -126,7 +126,7 @@ pub(crate) fn export(data_dir: &DataDir, args: &AuditExportArgs) -> Result<(), F
     }
     let report = audit::export(&data_dir.log(), &args.directory).map_err(Failure::from_store)?;
     let mut text = String::new();
-    for (writer, records, bytes) in &report.writers {
+    for ExportedWriter { writer, records, bytes } in &report.writers {
         text.push_str(&format!("{writer}: {records} records, {bytes} bytes\n"));
     }
     text.push_str(&format!("public key: {}\n", own_key(data_dir)?));

@@ -1,0 +1,184 @@
+//! What the commands say, word for word: command, exit code, standard output and standard error together.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::running::{Place, Up, resources};
+
+fn check(name: &str, place: &Place, commands: &[&[&str]]) {
+    let said: Vec<String> = commands.iter().map(|arguments| place.transcript(arguments)).collect();
+    insta::assert_snapshot!(name, said.join("\n\n"));
+}
+
+#[test]
+fn usage() {
+    check(
+        "usage",
+        &Place::new(),
+        &[
+            &[],
+            &["--version"],
+            &["apply", "-f", "x.yaml"],
+            &["up", "--demo", "-f", "x.yaml"],
+            &["audit", "tail", "--output", "xml"],
+            &["explain", "--as", "alice", "--server", "nowhere"],
+            &["bridge", "--listen", "192.0.2.1:80", "--", "true"],
+            &["bridge", "--", "true"],
+        ],
+    );
+}
+
+#[test]
+fn nothing_there_yet() {
+    check(
+        "nothing_there_yet",
+        &Place::new(),
+        &[
+            &["token", "create", "--subject", "alice"],
+            &["audit", "tail"],
+            &["audit", "verify"],
+            &["server", "logs", "dev/demo"],
+            &["explain", "--as", "alice", "--server", "dev/demo"],
+        ],
+    );
+}
+
+#[test]
+fn files_are_checked() {
+    let place = Place::new();
+    place.write("good.yaml", &resources(&place, &[("alice@example.com", "\"*\"")]));
+    place.write(
+        "bad.yaml",
+        "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: { name: Dev }\nspec: { mode: watch }\n\
+         ---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: { namespace: dev, name: files }\n\
+         spec: { transport: stdio, comand: [x], egress: { allow: [\"a:1\"] } }\n\
+         ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: b }\n\
+         spec: { role: reeder, subjects: [{ user: alice }] }\n",
+    );
+    place.write("not.yaml", "a: [1,\n");
+    check(
+        "files_are_checked",
+        &place,
+        &[
+            &["check", "-f", "good.yaml"],
+            &["check", "-f", "good.yaml", "--output", "json"],
+            &["check", "-f", "good.yaml", "--output", "yaml"],
+            &["check", "-f", "bad.yaml", "-f", "missing.yaml"],
+            &["check", "-f", "bad.yaml"],
+            &["check", "-f", "not.yaml", "--output", "json"],
+            &["check", "-f", "good.yaml", "-f", "good.yaml"],
+            &["up", "-f", "bad.yaml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+        ],
+    );
+}
+
+#[test]
+fn decisions_are_explained() {
+    let place = Place::new();
+    place.write(
+        "r.yaml",
+        &(resources(&place, &[("alice@example.com", "write_file")])
+            + "---\napiVersion: narrows.dev/v1alpha1\nkind: McpRole\nmetadata: { name: role-0-limits }\n\
+               spec: { rules: [{ effect: deny, namespaces: [dev], servers: [demo], tools: [write_file], \
+               when: 'args.path.startsWith(\"protected/\")' }] }\n\
+               ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: limits }\n\
+               spec: { role: role-0-limits, subjects: [{ group: dev }] }\n\
+               ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: programs }\n\
+               spec: { role: role-0, subjects: [{ serviceAccount: ci }] }\n"),
+    );
+    let asked = |more: &[&'static str]| {
+        ["explain", "-f", "r.yaml", "--server", "dev/demo", "--group", "dev"]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect::<Vec<&str>>()
+    };
+    let commands = [
+        asked(&["--as", "alice@example.com", "--tool", "write_file"]),
+        asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", r#"{"path":"protected/a"}"#]),
+        asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", r#"{"path":1}"#]),
+        asked(&["--as", "alice@example.com", "--tool", "delete_file"]),
+        asked(&["--as", "alice@example.com", "--resource", "demo://welcome", "--output", "json"]),
+        asked(&["--as", "bob@example.com"]),
+        asked(&["--as", "system:serviceaccount:ci"]),
+        asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", "[1]"]),
+        asked(&["--as", "alice@example.com", "--provider", "corp"]),
+    ];
+    check("decisions_are_explained", &place, &commands.each_ref().map(Vec::as_slice));
+}
+
+#[test]
+fn what_up_refuses() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    place.write("file", "");
+    check(
+        "what_up_refuses",
+        &place,
+        &[
+            &["up", "--listen", "192.0.2.1:443"],
+            &["up", "--listen", "0.0.0.0:443", "--insecure-plain-http"],
+            &["up", "--admin-listen", "0.0.0.0:7702"],
+            &["up", "--allow-upstream", "10.1.2.3/8"],
+            &["up", "--listen", &address, "--admin-listen", "127.0.0.1:0"],
+            &["up", "--listen", "127.0.0.1:0", "--tls-cert", "file", "--tls-key", "file"],
+        ],
+    );
+}
+
+#[test]
+fn a_data_directory_that_is_not_ours_alone_is_refused() {
+    let place = Place::new();
+    let up = Up::start(&place, &[]);
+    let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let start: Vec<&str> = std::iter::once("up").chain(ports).collect();
+    let mut said = vec![place.transcript(&start)];
+    up.stop();
+
+    let key = place.data().join("keys/token-signing.pem");
+    let set_mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(&key, 0o644);
+    said.push(place.transcript(&start));
+    said.push(place.transcript(&["token", "create", "--subject", "alice"]));
+    set_mode(&key, 0o600);
+    set_mode(&place.data(), 0o755);
+    said.push(place.transcript(&start));
+    set_mode(&place.data(), 0o700);
+
+    std::fs::write(&key, "not a key").unwrap();
+    said.push(place.transcript(&start));
+    std::fs::remove_file(&key).unwrap();
+
+    let database = place.data().join("narrows.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    // SQLite's `user_version` (file format section 1.3.10), in which the schema's version is kept.
+    bytes.get_mut(60..64).unwrap().copy_from_slice(&999_u32.to_be_bytes());
+    std::fs::write(&database, bytes).unwrap();
+    said.push(place.transcript(&start));
+
+    place.write("file", "");
+    let elsewhere: Vec<&str> = start.iter().copied().chain(["--data-dir", "file/data"]).collect();
+    let output = place.command(&elsewhere).output().unwrap();
+    said.push(place.tidy(&String::from_utf8(output.stderr).unwrap()));
+    insta::assert_snapshot!("a_data_directory_that_is_not_ours_alone_is_refused", said.join("\n\n"));
+}
+
+#[test]
+fn a_token_is_alone_on_standard_output() {
+    let place = Place::new();
+    Up::start(&place, &[]).stop();
+    let token = place.token("alice@example.com");
+    assert_eq!(token.split('.').count(), 3);
+    let ended = place.run(&["token", "create", "--subject", "alice", "--ttl", "1h", "--group", "dev"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    check(
+        "tokens_that_are_not_made",
+        &place,
+        &[
+            &["token", "create", "--subject", "alice", "--ttl", "25h"],
+            &["token", "create", "--subject", "alice", "--ttl", "soon"],
+            &["token", "create", "--subject", ""],
+        ],
+    );
+}

@@ -1,0 +1,153 @@
+//! What is said to whom when something goes wrong: the client, the operator (standard error) and the log each learn
+//! what happened and what to do about it.
+
+use rustix::process::{Resource, Rlimit, prlimit};
+use serde_json::Value;
+
+use crate::running::{Answer, Place, Up, eventually, resources, server};
+
+const ALICE: &str = "alice@example.com";
+
+/// What the three were told, as one text.
+fn told(place: &Place, up: &Up, before: &str, answer: &Answer, search: &[&str]) -> String {
+    let mut search: Vec<&str> = search.to_vec();
+    search.extend(["--output", "json", "--limit", "1"]);
+    let ended = place.run(&[&["audit", "search"], search.as_slice()].concat());
+    let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
+    let recorded = match records.first() {
+        Some(record) => format!("{:#}", essential(&record["record"])),
+        None => "nothing".to_owned(),
+    };
+    let retry = answer.headers.lines().find(|line| line.starts_with("retry-after")).unwrap_or("");
+    let operator = up.said().strip_prefix(before).unwrap_or_default().to_owned();
+    let operator = if operator.is_empty() { "nothing\n".to_owned() } else { place.tidy(&operator) + "\n" };
+    let message = without_ids(answer.message());
+    format!("client: {} {retry}\n{message:#}\n\noperator:\n{operator}\nlog:\n{recorded}\n", answer.status)
+}
+
+/// A record without what differs from run to run.
+fn essential(record: &Value) -> Value {
+    let mut record = record.clone();
+    for (parent, name) in [
+        ("", "id"),
+        ("", "time"),
+        ("", "source"),
+        ("", "intent"),
+        ("/request", "id"),
+        ("/request", "argsDigest"),
+        ("/outcome", "durationMs"),
+    ] {
+        if let Some(Value::Object(object)) = record.pointer_mut(parent) {
+            object.remove(name);
+        }
+    }
+    if let Some(Value::String(issuer)) = record.pointer_mut("/actor/issuer") {
+        *issuer = "ISSUER".to_owned();
+    }
+    if let Some(Value::String(revision)) = record.pointer_mut("/decision/snapshotRevision") {
+        *revision = "REVISION".to_owned();
+    }
+    record
+}
+
+fn without_ids(mut message: Value) -> Value {
+    if let Some(data) = message.pointer_mut("/error/data").and_then(Value::as_object_mut)
+        && let Some(id) = data.get_mut("requestId")
+    {
+        *id = "REQUEST".into();
+    }
+    message
+}
+
+fn start(place: &Place) -> (Up, String) {
+    let text = resources(place, &[(ALICE, "clock, write_file"), ("bob@example.com", "clock")])
+        + &server("gone", &["/no/such/program"])
+        + &server("dies", &["/bin/sh", "-c", "echo 'I cannot go on' >&2; exit 3"]);
+    place.write("r.yaml", &text);
+    let up = Up::start(place, &["-f", "r.yaml"]);
+    let token = place.token(ALICE);
+    eventually(|| (up.call("dev/demo", &token, "clock", "{}").status == 200).then_some(()))
+        .expect("the demo answers");
+    (up, token)
+}
+
+#[test]
+fn a_refused_call() {
+    let place = Place::new();
+    let (up, _) = start(&place);
+    let bob = place.token("bob@example.com");
+    let before = up.said();
+    let answer = up.call("dev/demo", &bob, "write_file", r#"{"path":"a","text":"b"}"#);
+    assert!(!place.path("scratch/a").exists(), "nothing ran");
+    insta::assert_snapshot!(
+        "a_refused_call",
+        told(&place, &up, &before, &answer, &["--kind", "request.denied"])
+    );
+    up.stop();
+}
+
+#[test]
+fn an_unknown_server() {
+    let place = Place::new();
+    let (up, token) = start(&place);
+    let before = up.said();
+    let answer = up.call("dev/nothing", &token, "clock", "{}");
+    insta::assert_snapshot!(
+        "an_unknown_server",
+        told(&place, &up, &before, &answer, &["--kind", "request.denied"])
+    );
+    up.stop();
+}
+
+#[test]
+fn a_server_that_cannot_start() {
+    let place = Place::new();
+    let (mut up, token) = start(&place);
+    let before = up.said();
+    let answer = up.call("dev/gone", &token, "clock", "{}");
+    up.wait_for("server=\"dev/gone\"");
+    let search = ["--server", "dev/gone", "--kind", "request.completed"];
+    insta::assert_snapshot!("a_server_that_cannot_start", told(&place, &up, &before, &answer, &search));
+    up.stop();
+}
+
+#[test]
+fn a_server_that_died() {
+    let place = Place::new();
+    let (mut up, token) = start(&place);
+    let before = up.said();
+    let answer = up.call("dev/dies", &token, "clock", "{}");
+    up.wait_for("server failed server=\"dev/dies\"");
+    let search = ["--server", "dev/dies", "--kind", "request.completed"];
+    let said = told(&place, &up, &before, &answer, &search);
+    let log = place.run(&["server", "logs", "dev/dies"]);
+    assert!(log.stdout.contains("I cannot go on"), "{}", log.stdout);
+    insta::assert_snapshot!("a_server_that_died", said);
+    up.stop();
+}
+
+#[test]
+fn a_full_disk() {
+    let place = Place::new();
+    let (up, token) = start(&place);
+    let before = up.said();
+    // No file of the process may grow: what a full disk is to it.
+    let limit = |current| {
+        prlimit(Some(up.pid()), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    limit(Some(1));
+    let call = || up.call("dev/demo", &token, "write_file", r#"{"path":"full","text":"b"}"#);
+    let answer = eventually(|| Some(call()).filter(|answer| answer.status == 503)).expect("503");
+    assert!(!place.path("scratch/full").exists(), "nothing ran");
+    let ready = up.admin("/readyz");
+    let said = told(&place, &up, &before, &answer, &["--text", "full"]);
+    insta::assert_snapshot!("a_full_disk", format!("{said}\nreadyz: {} {}", ready.status, ready.body));
+
+    // There is room again: it recovers by itself.
+    limit(None);
+    eventually(|| (call().status == 200).then_some(())).expect("it recovered");
+    assert!(place.path("scratch/full").exists());
+    up.stop();
+    let ended = place.run(&["audit", "verify"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
