@@ -129,7 +129,7 @@ mod tests {
                 started: 12345,
                 threads: 4,
                 resident: 300 * page,
-                ticks: 16,
+                ticks: 21,
                 zombie: false
             }
         );

@@ -148,7 +148,7 @@ async fn introduce(process: &Arc<Process>, params: &str) -> Result<Greeting, Ref
     let answered = greet(process, OwnerKey::Bridge, &text).await;
     let greeting = match answered {
         Ok((FrameKind::Result, greeting)) => greeting,
-        Ok((FrameKind::Ended, greeting)) => return Err(Refusal::Ended(greeting.text)),
+        Ok((FrameKind::Ended, greeting)) => return Err(greeting.unavailable()),
         Ok((FrameKind::Error(_) | FrameKind::Message, _)) => {
             process.kill("the server refused to be initialized".to_owned());
             return Err(Refusal::Ended("the server refused to be initialized".into()));

@@ -64,6 +64,8 @@ pub(crate) struct Greeting {
     /// Its `result`, as JSON.
     result: Option<Box<str>>,
     revision: Box<str>,
+    /// The message of an error.
+    ended: Option<Box<str>>,
 }
 
 /// An answered `initialize`.
@@ -72,7 +74,14 @@ pub(crate) struct Opened {
     /// The new session; none where the server refused.
     pub(crate) id: Option<Box<str>>,
     pub(crate) text: Arc<str>,
-    pub(crate) kind: FrameKind,
+}
+
+impl Greeting {
+    /// What a client is told when the process ended instead of answering.
+    pub(crate) fn unavailable(&self) -> Refusal {
+        let reason = self.ended.as_deref().unwrap_or("the server's process ended").into();
+        Refusal::Unavailable { reason, retry: Duration::from_secs(1) }
+    }
 }
 
 impl Sessions {
@@ -143,8 +152,9 @@ impl Sessions {
         };
         match kind {
             FrameKind::Result => {}
-            FrameKind::Error(_) | FrameKind::Message | FrameKind::Ended => {
-                return Ok(Opened { id: None, text: Arc::clone(&greeting.text), kind });
+            FrameKind::Ended => return Err(greeting.unavailable()),
+            FrameKind::Error(_) | FrameKind::Message => {
+                return Ok(Opened { id: None, text: Arc::clone(&greeting.text) });
             }
         }
         host.works();
@@ -165,7 +175,7 @@ impl Sessions {
             // It ended meanwhile, perhaps before the session was there to be forgotten.
             host.sessions.forget(&process);
         }
-        Ok(Opened { id: Some(id), text, kind })
+        Ok(Opened { id: Some(id), text })
     }
 }
 
@@ -232,6 +242,7 @@ pub(super) async fn greet(
         text: Arc::clone(&frame.data),
         result: result.map(|result| result.raw().into()),
         revision: revision.unwrap_or_default().into(),
+        ended: document.root().at(&["error", "message"]).and_then(Value::as_string).map(|text| text.into()),
     };
     Ok((frame.kind, greeting))
 }

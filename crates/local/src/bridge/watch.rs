@@ -58,9 +58,9 @@ fn measure(running: &[Arc<Process>], limits: &Limits, meters: &mut HashMap<u32, 
         if let Some(reason) = excess(&members, limits, tree::proportional) {
             process.kill(reason);
         } else if let Some(millis) = limits.cpu_millis {
-            let meter = meters.entry(process.pid).or_insert_with(|| Meter::new(now));
-            // One that is to end must run to do so.
             let used = tree.processor_time(process.pid);
+            let meter = meters.entry(process.pid).or_insert_with(|| Meter::new(used, millis, now));
+            // One that is to end must run to do so.
             let verdict = if process.is_closing() { Verdict::Run } else { meter.judge(used, millis, now) };
             meter.carry_out(verdict, &members);
         }
@@ -112,8 +112,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(now: Instant) -> Self {
-        Self { at: now, used: 0, left: 0.0, stopped: false }
+    fn new(used: u64, millis: u32, now: Instant) -> Self {
+        Self { at: now, used, left: SAVED * f64::from(millis) / 1000.0, stopped: false }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ticks of a hundredth of a second are far below 2^52")]
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn over_a_long_time_no_more_than_the_bound_is_used() {
         let start = Instant::now();
-        let mut meter = Meter::new(start);
+        let mut meter = Meter::new(0, 250, start);
         let (mut ticks, mut ran) = (0, 0_u32);
         const STEPS: u32 = 1000;
         for step in 1..=STEPS {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_process_that_sleeps_is_never_stopped() {
         let start = Instant::now();
-        let mut meter = Meter::new(start);
+        let mut meter = Meter::new(7, 100, start);
         for step in 1..100 {
             let verdict = meter.judge(7, 100, start + SLICE * step);
             assert_eq!(verdict, Verdict::Run, "step {step}");

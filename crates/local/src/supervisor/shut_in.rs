@@ -151,6 +151,9 @@ pub(crate) fn thread(order: &Order) -> Result<Walls, Open> {
             scoped(Ruleset::default())?.create()?.restrict_self()?;
         }
     }
+    if rustix::process::geteuid().is_root() {
+        missing.push("the server runs as root: use an account of its own for Narrows".to_owned());
+    }
     if let Some(1..=5) = landlock {
         missing.push(
             "this kernel's Landlock is older than ABI 6: the server can signal other processes of this account".to_owned(),

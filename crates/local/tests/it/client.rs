@@ -68,6 +68,13 @@ impl Answer {
         serde_json::from_slice(&bytes.to_bytes()).unwrap()
     }
 
+    /// The whole body as it came.
+    pub(crate) async fn text(self) -> String {
+        let bytes =
+            tokio::time::timeout(PATIENCE, self.body.collect()).await.expect("no body in time").unwrap();
+        String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
+    }
+
     /// The next event; none when the stream has ended.
     pub(crate) async fn event(&mut self) -> Option<Event> {
         assert!(self.is_stream(), "status {} and {}", self.status, self.header("content-type"));

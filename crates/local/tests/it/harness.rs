@@ -35,10 +35,17 @@ pub(crate) fn shared() -> StdioServer {
 
 /// A bridge, and the directory that it lives in.
 pub(crate) struct Bridge {
-    pub(crate) directory: tempfile::TempDir,
+    pub(crate) directory: std::sync::Arc<tempfile::TempDir>,
     pub(crate) socket: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     task: JoinSet<Result<(), narrows_local::bridge::BridgeError>>,
+}
+
+/// A server whose command is a line of the shell. `$PEER` in it is the program that tests run.
+pub(crate) fn shell(line: &str) -> StdioServer {
+    let command =
+        ["/bin/sh".to_owned(), "-c".to_owned(), line.replace("$PEER", &format!("'{PEER}'"))].to_vec();
+    StdioServer { command, ..server(&[]) }
 }
 
 pub(crate) fn config(directory: &Path, server: StdioServer) -> BridgeConfig {
@@ -74,7 +81,14 @@ impl Bridge {
         let mut task = JoinSet::new();
         task.spawn(narrows_local::bridge::run(config, async { drop(stopped.await) }));
         until("the bridge listens", || std::future::ready(socket.exists())).await;
-        Self { directory, socket, stop: Some(stop), task }
+        Self { directory: directory.into(), socket, stop: Some(stop), task }
+    }
+
+    /// A bridge that runs elsewhere, with the configuration of [`config`].
+    pub(crate) async fn attach(directory: &std::sync::Arc<tempfile::TempDir>) -> Self {
+        let socket = directory.path().join("s");
+        until("the bridge listens", || std::future::ready(socket.exists())).await;
+        Self { directory: directory.clone(), socket, stop: None, task: JoinSet::new() }
     }
 
     /// Ends the bridge and checks that nothing of it is left.

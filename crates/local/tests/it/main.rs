@@ -8,6 +8,12 @@
 )]
 
 mod client;
+mod closing;
 mod harness;
+mod lines;
+mod orchestrator;
 mod processes;
 mod sessions;
+mod shared;
+mod stateless;
+mod walls;

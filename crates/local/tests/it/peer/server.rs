@@ -35,11 +35,10 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes one line as it is.
+/// Writes one line as it is. In one call, so that what is in it arrives together.
 pub(crate) fn raw(line: &str) {
     let mut out = io::stdout().lock();
-    if out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err()
-    {
+    if out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()).is_err() {
         eprintln!("standard output is closed");
     }
 }
