@@ -291,6 +291,19 @@ async fn a_token_without_a_key_id_means_the_only_key_there_is() {
 }
 
 #[tokio::test]
+async fn a_key_that_names_no_algorithm_is_still_for_its_kind_only() {
+    let key = TestKey::es256("open");
+    let mut jwk = key.jwk();
+    jwk.as_object_mut().unwrap().remove("alg");
+    let world = World::with(policy(), vec![jwk], |_| {}).await;
+    check(&world, "its own", &key.token(&claims()), "ok").await;
+    for algorithm in ["RS256", "PS256", "EdDSA"] {
+        let token = key.with_header(&json!({ "alg": algorithm, "kid": "open" }), &claims());
+        check(&world, algorithm, &token, "key_mismatch").await;
+    }
+}
+
+#[tokio::test]
 async fn keys_of_one_issuer_are_none_of_another() {
     let world = World::new().await;
     let other_key = TestKey::es256("theirs");

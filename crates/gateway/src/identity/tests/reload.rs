@@ -73,7 +73,7 @@ async fn closing_ends_all_trust() {
     let world = World::new().await;
     let token = world.token(|_| {});
     assert_eq!(world.outcome(&token).await, "ok");
-    world.authenticator.close().await;
+    tokio::time::timeout(super::PATIENCE, world.authenticator.close()).await.expect("closing hangs");
     assert_eq!(world.outcome(&token).await, "issuer_unknown");
 }
 
