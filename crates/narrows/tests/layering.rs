@@ -14,7 +14,7 @@ use serde_json::Value;
 const ARROWS: [(&str, &[&str]); 9] = [
     ("narrows-core", &[]),
     ("narrows-mcp", &[]),
-    ("narrows-egress", &["narrows-core"]),
+    ("narrows-egress", &[]),
     ("narrows-store", &["narrows-core"]),
     ("narrows-local", &["narrows-core", "narrows-mcp"]),
     ("narrows-gateway", &["narrows-core", "narrows-egress", "narrows-mcp"]),
@@ -42,7 +42,7 @@ const OUT_OF_REACH: [(&str, &[&str]); 7] = [
     ),
     // No notion of who, and no runtime.
     ("narrows-mcp", &["http", "hyper", "jsonwebtoken", "narrows-core", "rusqlite", "tokio"]),
-    ("narrows-egress", &["axum", "jsonwebtoken", "narrows-mcp", "rusqlite"]),
+    ("narrows-egress", &["axum", "jsonwebtoken", "narrows-core", "narrows-mcp", "rusqlite"]),
     ("narrows-store", &["axum", "http", "hyper", "kube", "narrows-gateway", "narrows-mcp", "rustls"]),
     ("narrows-local", &["axum", "jsonwebtoken", "kube", "narrows-gateway", "rusqlite", "rustls"]),
     ("narrows-gateway", &["axum", "clap", "kube", "narrows-local", "narrows-store", "notify", "rusqlite"]),

@@ -137,3 +137,33 @@ fn links_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn tests_that_are_named_exist() {
+    let named = Regex::new(r"`(core|mcp|egress|gateway|local|store|narrows): ([a-z0-9_]+)`").unwrap();
+    let text = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let mut found = 0;
+    for name in named.captures_iter(&text) {
+        found += 1;
+        let (directory, function) = (name.get(1).unwrap().as_str(), name.get(2).unwrap().as_str());
+        let sources = sources(&root().join("crates").join(directory));
+        assert!(
+            sources.iter().any(|source| source.contains(&format!("fn {function}("))),
+            "{directory} has no test `{function}`"
+        );
+    }
+    assert!(found > 40, "only {found} were found");
+}
+
+fn sources(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
+}

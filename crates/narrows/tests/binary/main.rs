@@ -12,4 +12,5 @@ mod cli;
 mod documents;
 mod messages;
 mod running;
+mod secrets;
 mod up;
