@@ -57,15 +57,17 @@ impl Indexer {
     fn follow(&self) -> Result<(), StoreError> {
         let mut index = Index::open(&self.directory)?;
         let mut cursor = self.resume(&index)?;
-        while self.shared.wait(INTERVAL, || false) == Ended::No {
+        loop {
             cursor.refresh().map_err(self.unread())?;
             while self.catch_up(&mut index, &mut cursor)? == TRANSACTION {
                 if self.shared.wait(Duration::ZERO, || false) == Ended::Yes {
                     return Ok(());
                 }
             }
+            if self.shared.wait(INTERVAL, || false) == Ended::Yes {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Where indexing goes on: after the last block, if the log reaches that far and a record begins there.
