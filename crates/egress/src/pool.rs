@@ -89,9 +89,6 @@ impl Pool {
 
     fn put(&self, link: Box<Link>) {
         let keep = link.keep.unwrap_or(self.limits.idle_timeout);
-        if keep.is_zero() {
-            return;
-        }
         let idle = Idle { link, until: Instant::now() + keep };
         let mut pool = self.lock();
         match pool.as_mut() {

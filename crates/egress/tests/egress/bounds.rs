@@ -96,9 +96,30 @@ async fn idle_connections_are_closed_after_their_time_without_traffic() {
 }
 
 #[tokio::test]
+async fn a_connection_that_idled_too_long_is_not_used_even_before_it_is_swept() {
+    let peer = echo().await;
+    let limits = ClientLimits { idle_timeout: Duration::from_millis(50), ..ClientLimits::default() };
+    let client = client_with(&peer.url("/"), limits);
+    assert_eq!(ask(&client, "1").await.unwrap(), "1");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(ask(&client, "2").await.unwrap(), "2");
+    assert_eq!(peer.opened(), 2);
+}
+
+#[tokio::test]
+async fn closing_closes_idle_connections() {
+    let peer = echo().await;
+    let limits = ClientLimits { idle_timeout: PATIENCE * 2, ..ClientLimits::default() };
+    let client = client_with(&peer.url("/"), limits);
+    assert_eq!(ask(&client, "1").await.unwrap(), "1");
+    client.close();
+    peer.closed(1).await;
+}
+
+#[tokio::test]
 async fn no_more_idle_connections_are_kept_than_allowed() {
     let peer = echo().await;
-    let limits = ClientLimits { max_idle: 1, ..ClientLimits::default() };
+    let limits = ClientLimits { max_idle: 1, idle_timeout: PATIENCE * 2, ..ClientLimits::default() };
     let client = client_with(&peer.url("/"), limits);
     let (a, b) = tokio::join!(ask(&client, "a"), ask(&client, "b"));
     assert_eq!((a.unwrap(), b.unwrap()), ("a".to_owned(), "b".to_owned()));
