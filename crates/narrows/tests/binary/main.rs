@@ -13,4 +13,5 @@ mod documents;
 mod messages;
 mod running;
 mod secrets;
+mod tls;
 mod up;

@@ -143,7 +143,7 @@ impl Up {
             let end = rest.find(['/', ' ']).unwrap_or(rest.len());
             rest.get(..end).unwrap().parse().unwrap()
         };
-        (up.agents, up.admin) = (address("url=http://"), address("admin="));
+        (up.agents, up.admin) = (address("://"), address("admin="));
         up
     }
 
