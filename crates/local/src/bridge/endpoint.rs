@@ -5,10 +5,9 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use narrows_core::resource::Sessions as Sharing;
 use narrows_mcp::{
     envelope::{self, Id, Message, Notification, Sender},
-    headers::{agree, stateless_meta},
+    headers::{HeaderMismatch, agree, required_meta, stateless_meta},
     json::{Document, Limits, Value},
     revision::{Era, Revision},
 };
@@ -16,12 +15,10 @@ use tokio::sync::mpsc;
 
 use super::{
     PRINCIPAL_HEADER,
-    answer::{
-        Abandon, Body, Events, Opening, events, json, refused, session_status, stateless_status, status,
-    },
-    board::{EventId, Frame, FrameKind, OwnerKey},
+    answer::{Body, Opening, json, refused, status},
+    board::EventId,
+    exchange::{META_VERSION, in_session, stand_alone, stream_of},
     host::Host,
-    pool::{Pool, PoolKey},
     refusal::Refusal,
     sessions::{Session, Sessions},
 };
@@ -30,8 +27,6 @@ use super::{
 const MOST_BODY: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// An answer that takes longer than this is worth a stream that can be resumed.
-const QUICK: Duration = Duration::from_millis(50);
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -180,6 +175,20 @@ async fn answer(
     text: &str,
     request: envelope::Request<'_>,
 ) -> Result<Response<Body>, Refusal> {
+    if let Some(said) = headers.get(VERSION)
+        && let Some(meant) = request.params.and_then(|params| params.at(&["_meta", META_VERSION]))
+        && meant.as_string().is_none_or(|meant| meant.as_bytes() != said.as_bytes())
+    {
+        // Before anything is made of either: which of the two would count must not be a question.
+        return Err(Refusal::Headers(HeaderMismatch::Differs("MCP-Protocol-Version")));
+    }
+    let stands_alone = is_stateless(headers) || request.method == "server/discover";
+    if stands_alone || stateless_meta(&request).map_err(Refusal::Envelope)?.is_some() {
+        required_meta(&request).map_err(Refusal::Envelope)?;
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        agree(pairs, &request).map_err(Refusal::Headers)?;
+        return stand_alone(host, principal(door, headers), headers, &request).await;
+    }
     if request.method == "initialize" {
         let principal = principal(door, headers).map(Into::into);
         let opened = Sessions::open(host, &request, text, principal).await?;
@@ -188,14 +197,6 @@ async fn answer(
             response.headers_mut().insert(SESSION, id);
         }
         return Ok(response);
-    }
-    if stateless_meta(&request).map_err(Refusal::Envelope)?.is_some() {
-        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        agree(pairs, &request).map_err(Refusal::Headers)?;
-        return stand_alone(host, principal(door, headers), &request).await;
-    }
-    if is_stateless(headers) || request.method == "server/discover" {
-        return Err(Refusal::MetadataMissing);
     }
     let session = session(host, door, headers)?;
     in_session(host, &session, &request).await
@@ -233,77 +234,6 @@ fn notified(
     let session = session(host, door, headers)?;
     session.process.board().client_notification(session.key, notification, std::time::Instant::now())?;
     Ok(status(StatusCode::ACCEPTED))
-}
-
-/// A request of a session: answered with JSON if the answer comes at once and alone, else with a stream.
-async fn in_session(
-    host: &Arc<Host>,
-    session: &Session,
-    request: &envelope::Request<'_>,
-) -> Result<Response<Body>, Refusal> {
-    let (sender, mut frames) = mpsc::channel(host.config.caps.queue.max(1));
-    let stream = {
-        let mut board = session.process.board();
-        board.session_requests(
-            session.key,
-            std::slice::from_ref(request),
-            sender,
-            std::time::Instant::now(),
-        )?
-    };
-    let primed = session.revision().is_some_and(|revision| revision >= Revision::V2025_11_25);
-    let patience = if primed { QUICK } else { host.config.timing.keep_alive };
-    let opening = match tokio::time::timeout(patience, frames.recv()).await {
-        Ok(Some(frame)) if is_answer(frame.kind) => {
-            return Ok(json(session_status(frame.kind), String::from(&*frame.data)));
-        }
-        Ok(Some(frame)) => Opening::Frame(frame),
-        Err(_) if primed => Opening::Priming(EventId { stream, position: 0 }),
-        Ok(None) | Err(_) => Opening::Plain,
-    };
-    Ok(stream_of(host, frames, opening, None))
-}
-
-/// A request of 2026-07-28.
-async fn stand_alone(
-    host: &Arc<Host>,
-    principal: Option<&str>,
-    request: &envelope::Request<'_>,
-) -> Result<Response<Body>, Refusal> {
-    let principal: Arc<str> = principal.unwrap_or_default().into();
-    let key = match host.config.server.sessions {
-        Sharing::Isolated => PoolKey::Principal(Arc::clone(&principal)),
-        Sharing::Shared => PoolKey::SharedStateless,
-    };
-    let process = Pool::get(host, key, None).await?.process;
-    let (sender, mut frames) = mpsc::channel(host.config.caps.queue.max(1));
-    let owner = OwnerKey::Principal(principal);
-    let number = process.board().direct_request(owner, request, sender, std::time::Instant::now())?;
-    let abandon = Abandon { process, request: number };
-    let opening = match tokio::time::timeout(host.config.timing.keep_alive, frames.recv()).await {
-        Ok(Some(frame)) if is_answer(frame.kind) => {
-            return Ok(json(stateless_status(frame.kind), String::from(&*frame.data)));
-        }
-        Ok(Some(frame)) => Opening::Frame(frame),
-        Ok(None) | Err(_) => Opening::Plain,
-    };
-    Ok(stream_of(host, frames, opening, Some(abandon)))
-}
-
-fn is_answer(kind: FrameKind) -> bool {
-    match kind {
-        FrameKind::Result | FrameKind::Error(_) | FrameKind::Ended => true,
-        FrameKind::Message => false,
-    }
-}
-
-fn stream_of(
-    host: &Host,
-    frames: mpsc::Receiver<Frame>,
-    opening: Opening,
-    abandon: Option<Abandon>,
-) -> Response<Body> {
-    events(Events::new(frames, opening, host.config.timing.keep_alive, abandon))
 }
 
 /// Several messages at once: 2025-03-26 only. Requests among them are answered on one stream.

@@ -1,11 +1,13 @@
 //! A stdio server behind Streamable HTTP: sessions for the revisions up to 2025-11-25, single requests for
 //! 2026-07-28. What client and server say to each other passes unchanged; the bridge never translates between eras.
 
+mod annotated;
 mod answer;
 mod backoff;
 mod board;
 mod counts;
 mod endpoint;
+mod exchange;
 pub(crate) mod health;
 mod host;
 mod launch;

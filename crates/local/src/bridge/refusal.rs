@@ -21,8 +21,6 @@ pub(crate) enum Refusal {
     AlreadyListening,
     /// `MCP-Protocol-Version` names a revision that this session does not speak.
     Version(String),
-    /// A request of 2026-07-28 without the metadata that makes it one.
-    MetadataMissing,
     /// Headers and body differ.
     Headers(HeaderMismatch),
     /// The body is not JSON.
@@ -67,7 +65,6 @@ impl Refusal {
         match self {
             Self::SessionMissing
             | Self::Version(_)
-            | Self::MetadataMissing
             | Self::Headers(_)
             | Self::Json(_)
             | Self::Envelope(_)
@@ -89,7 +86,6 @@ impl Refusal {
             | Self::NoSession
             | Self::AlreadyListening
             | Self::Version(_)
-            | Self::MetadataMissing
             | Self::Headers(_)
             | Self::Json(_)
             | Self::Envelope(_)
@@ -110,7 +106,6 @@ impl Refusal {
                 let cut: String = named.chars().take(32).collect();
                 error(-32600, &format!("MCP-Protocol-Version `{cut}` is not spoken in this session"))
             }
-            Self::MetadataMissing => error(-32602, "_meta lacks io.modelcontextprotocol/protocolVersion"),
             Self::Headers(mismatch) => error(mismatch.code(), &mismatch.to_string()),
             Self::Json(fault) => error(fault.code(), &fault.to_string()),
             Self::Envelope(fault) => fault.to_bytes(),

@@ -16,6 +16,7 @@ use narrows_mcp::{
 use tokio::sync::mpsc;
 
 use super::{
+    answer::Abandon,
     board::{Frame, FrameKind, OwnerKey},
     host::Host,
     pool::{Pool, PoolKey},
@@ -214,27 +215,30 @@ fn ours(params: Option<Value<'_>>) -> String {
     )
 }
 
-/// Sends `initialize` and waits for the answer.
-pub(super) async fn greet(
-    process: &Arc<Process>,
-    owner: OwnerKey,
-    text: &str,
-) -> Result<(FrameKind, Greeting), Refusal> {
+/// Sends one request for the bridge itself and waits for the answer.
+pub(super) async fn ask(process: &Arc<Process>, owner: OwnerKey, text: &str) -> Result<Frame, Refusal> {
     let (sender, mut receiver) = mpsc::channel::<Frame>(1);
-    {
+    let request = {
         let document = Document::parse(text.as_bytes(), &Limits::CLIENT).map_err(Refusal::Json)?;
         match parse(document.root(), Sender::Client).map_err(Refusal::Envelope)? {
             Message::Request(request) => {
                 process.board().direct_request(owner, &request, sender, Instant::now())?
             }
             Message::Notification(_) | Message::Response(_) => return Err(Refusal::NoSession),
-        };
-    }
-    let answered = tokio::time::timeout(GREETING, receiver.recv()).await;
-    let Ok(frame) = answered else {
-        return Err(Refusal::Slow("the server did not answer `initialize` in time"));
+        }
     };
-    let frame = frame.ok_or_else(|| Refusal::Ended("the server's process is ending".into()))?;
+    let _unless_answered = Abandon { process: Arc::clone(process), request };
+    receiver.recv().await.ok_or_else(|| Refusal::Ended("the server's process is ending".into()))
+}
+
+/// Sends `initialize` and waits for the answer.
+pub(super) async fn greet(
+    process: &Arc<Process>,
+    owner: OwnerKey,
+    text: &str,
+) -> Result<(FrameKind, Greeting), Refusal> {
+    let answered = tokio::time::timeout(GREETING, ask(process, owner, text)).await;
+    let frame = answered.map_err(|_| Refusal::Slow("the server did not answer `initialize` in time"))??;
     let document = Document::parse(frame.data.as_bytes(), &Limits::SERVER).map_err(Refusal::Json)?;
     let result = document.root().get("result");
     let revision = result.and_then(|result| result.get("protocolVersion")).and_then(Value::as_string);

@@ -110,7 +110,8 @@ async fn headers_and_metadata_must_agree_with_the_body() {
         (vec![("mcp-protocol-version", "2025-11-25"), method, name], &good, 400, -32020),
         (vec![version, method, name], &no_meta, 400, -32602),
         (vec![version, method, name], &no_capabilities, 400, -32602),
-        (vec![version, method, name], &future, 400, -32022),
+        (vec![version, method, name], &future, 400, -32020),
+        (vec![("mcp-protocol-version", "2099-01-01"), method, name], &future, 400, -32022),
     ] {
         let answer = bridge.post(&headers, body).await;
         assert_eq!(answer.status, status, "{headers:?} {body}");

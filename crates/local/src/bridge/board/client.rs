@@ -116,6 +116,7 @@ impl Board {
         let asks_for_logs = || request.params.and_then(|params| params.at(&["_meta", LOG_LEVEL])).is_some();
         let kind = match &*request.method {
             "subscriptions/listen" => Kind::Listen,
+            "tools/list" => Kind::Tools,
             _ if matches!(owner, OwnerKey::Principal(_)) && asks_for_logs() => Kind::Logging,
             _ => Kind::Plain,
         };

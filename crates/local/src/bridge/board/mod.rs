@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 pub(crate) use stream::{EventId, Frame, FrameKind, LISTENING};
 
 use self::{owner::Owner, stream::Put};
-use super::{Caps, counts::Counts, outbox::Outbox, refusal::Refusal};
+use super::{Caps, annotated::Annotated, counts::Counts, outbox::Outbox, refusal::Refusal};
 
 /// A stream of a session that is finished can be resumed for this long.
 const RESUMABLE: Duration = Duration::from_secs(60);
@@ -62,6 +62,8 @@ enum Kind {
     Listen,
     /// Of 2026-07-28, and asks for log messages.
     Logging,
+    /// `tools/list` of 2026-07-28.
+    Tools,
     /// `resources/subscribe` to this URI.
     Subscribe(String),
 }
@@ -88,6 +90,8 @@ pub(crate) struct Board {
     next_session: u64,
     pending: BTreeMap<u64, Pending>,
     sessions: HashMap<u64, Owner>,
+    /// What requests of 2026-07-28 must say in headers.
+    pub(crate) annotated: Annotated,
     /// When something was last asked.
     used: Instant,
     /// Whether the server has ever sent a message that could be understood.
@@ -108,6 +112,7 @@ impl Board {
             next_session: 1,
             pending: BTreeMap::new(),
             sessions: HashMap::new(),
+            annotated: Annotated::default(),
             used: now,
             spoken: false,
             ended: None,

@@ -59,6 +59,9 @@ impl Board {
                 {
                     session.subscribed.insert(uri.clone());
                 }
+                if pending.kind == Kind::Tools {
+                    self.annotated.learn(result);
+                }
                 let restored = (pending.kind == Kind::Listen)
                     .then(|| restore(result, SUBSCRIPTION, id, pending.client.raw()))
                     .flatten();
@@ -99,6 +102,9 @@ impl Board {
 
     fn server_notification(&mut self, notification: &Notification<'_>) {
         let params = notification.params;
+        if notification.method == "notifications/tools/list_changed" {
+            self.annotated.forget();
+        }
         if let Some((id, raw)) = self.subscription(params) {
             let data = text_of(notification_bytes(&notification.method, Some(&raw)));
             self.direct(id, &data);
