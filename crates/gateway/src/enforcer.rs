@@ -11,10 +11,12 @@ use narrows_core::{
     audit::{Actor, DecisionRecord, Object, OutcomeRecord, Record, RecordKind, RequestRecord, Source},
     decision::{Decision, Denial, Effect, Mode, Verdict},
     ids::ServerId,
-    ports::{AppendError, AuditLog, LogIndex, Pairing},
+    ports::{AppendError, AuditLog, Durable, LogIndex, Pairing},
     principal::{Principal, PrincipalKind},
 };
 use narrows_mcp::envelope::Id;
+
+use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::{Clock, RequestIds, format_time},
@@ -54,6 +56,8 @@ pub(crate) struct Enforcer {
     timeout: Duration,
     metrics: Arc<Metrics>,
     spans: Option<Arc<dyn Spans>>,
+    /// Intents whose request was given up before they were durable.
+    abandoned: TaskTracker,
 }
 
 /// Proof that a request was allowed and that its intent is durable. Sending consumes it.
@@ -69,7 +73,8 @@ pub(crate) struct OpenCall {
     metrics: Arc<Metrics>,
     clock: Clock,
     ids: RequestIds,
-    intent: LogIndex,
+    /// None until the intent is durable; without it there is nothing to close.
+    intent: Option<LogIndex>,
     request_id: String,
     method: String,
     revision: String,
@@ -109,7 +114,16 @@ impl Enforcer {
         spans: Option<Arc<dyn Spans>>,
     ) -> Self {
         let digest_key = hmac::Key::new(hmac::HMAC_SHA256, digest_key);
-        Self { audit, digest_key, ids: RequestIds::default(), clock, timeout, metrics, spans }
+        Self {
+            audit,
+            digest_key,
+            ids: RequestIds::default(),
+            clock,
+            timeout,
+            metrics,
+            spans,
+            abandoned: TaskTracker::new(),
+        }
     }
 
     /// Carries out a decision: records a refusal and returns it, or makes the intent durable and returns the proof.
@@ -158,26 +172,14 @@ impl Enforcer {
         let line = self
             .record(RecordKind::RequestAdmitted, origin, facts, decision, &request_id)
             .map_err(|source| Refusal::Unrecorded { id: id.cloned(), source })?;
-        let durable = self.audit.append(Pairing::Intent, line);
-        let intent = match tokio::time::timeout(self.timeout, durable).await {
-            Ok(Ok(index)) => index,
-            Ok(Err(source)) => {
-                self.metrics.unrecorded();
-                return Err(Refusal::Unrecorded { id: id.cloned(), source });
-            }
-            Err(_) => {
-                self.metrics.unrecorded();
-                return Err(Refusal::RecordTimeout { id: id.cloned() });
-            }
-        };
-        self.metrics.recorded(started.elapsed());
-        Ok(Admitted {
-            open: OpenCall {
+        let mut intent = Intent {
+            durable: Some(self.audit.append(Pairing::Intent, line)),
+            open: Some(OpenCall {
                 audit: Arc::clone(&self.audit),
                 metrics: Arc::clone(&self.metrics),
                 clock: self.clock,
                 ids: self.ids.clone(),
-                intent,
+                intent: None,
                 request_id,
                 method: facts.method.to_owned(),
                 revision: facts.revision.to_owned(),
@@ -186,8 +188,28 @@ impl Enforcer {
                 cut: CutReason::default(),
                 span,
                 closed: false,
-            },
-        })
+            }),
+            tasks: self.abandoned.clone(),
+        };
+        let refusal = match tokio::time::timeout(self.timeout, intent.durable()).await {
+            Ok(Ok(open)) => {
+                self.metrics.recorded(started.elapsed());
+                return Ok(Admitted { open });
+            }
+            Ok(Err(source)) => Refusal::Unrecorded { id: id.cloned(), source },
+            Err(_) => {
+                intent.give_up("it was not recorded in time, and not forwarded");
+                Refusal::RecordTimeout { id: id.cloned() }
+            }
+        };
+        self.metrics.unrecorded();
+        Err(refusal)
+    }
+
+    /// Waits until intents that were given up are closed. Part of shutting down, before the log is.
+    pub(crate) async fn settle(&self) {
+        self.abandoned.close();
+        self.abandoned.wait().await;
     }
 
     fn span(&self, origin: Origin<'_>, facts: Facts<'_>, request_id: &str) -> Option<Box<dyn CallSpan>> {
@@ -315,6 +337,49 @@ impl Enforcer {
     }
 }
 
+/// An intent on its way to the disk. It can't be taken back: if its request is given up meanwhile, it is closed as
+/// soon as it is durable, so that no intent is left without an outcome.
+struct Intent {
+    durable: Option<Durable>,
+    open: Option<OpenCall>,
+    tasks: TaskTracker,
+}
+
+impl Intent {
+    async fn durable(&mut self) -> Result<OpenCall, AppendError> {
+        let Some(durable) = &mut self.durable else { return Err(AppendError::Closed) };
+        let recorded = durable.await;
+        self.durable = None;
+        let mut open = self.open.take().ok_or(AppendError::Closed)?;
+        open.intent = Some(recorded?);
+        Ok(open)
+    }
+
+    fn give_up(&self, reason: &'static str) {
+        if let Some(open) = &self.open {
+            open.cut.set(reason);
+        }
+    }
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        let (Some(durable), Some(open)) = (self.durable.take(), self.open.take()) else { return };
+        open.cut.set("the client left before it was forwarded");
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.tasks.spawn_on(
+                async move {
+                    let mut open = open;
+                    open.intent = durable.await.ok();
+                    // This writes the outcome, if there is an intent to close.
+                    drop(open);
+                },
+                &runtime,
+            );
+        }
+    }
+}
+
 impl Admitted {
     /// The request's id in the record.
     pub(crate) fn request_id(&self) -> &str {
@@ -349,6 +414,7 @@ impl OpenCall {
     }
 
     fn write(&mut self, ending: Ending, bytes: u64) {
+        let Some(intent) = self.intent else { return };
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
@@ -369,7 +435,7 @@ impl OpenCall {
             id: &id,
             time: &format_time((self.clock)()),
             kind: RecordKind::RequestCompleted,
-            intent: Some(self.intent),
+            intent: Some(intent),
             actor: None,
             source: None,
             object: Some(Object {
@@ -393,10 +459,9 @@ impl OpenCall {
             outcome: Some(OutcomeRecord { status, error, duration_ms, bytes }),
             trace: None,
         };
-        let taken =
-            encode(&record).and_then(|line| self.audit.append_later(Pairing::Outcome(self.intent), line));
+        let taken = encode(&record).and_then(|line| self.audit.append_later(Pairing::Outcome(intent), line));
         if let Err(error) = taken {
-            tracing::error!(%error, intent = self.intent.0, "an outcome was not taken; it is closed as unknown at restart");
+            tracing::error!(%error, intent = intent.0, "an outcome was not taken; it is closed as unknown at restart");
         }
     }
 }

@@ -12,9 +12,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     gateway::Gateway,
@@ -60,7 +61,7 @@ impl Listener {
 pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: CancellationToken) -> io::Result<()> {
     let limits = gateway.settings().limits.clone();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let connections = TaskTracker::new();
+    let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(builder(&limits));
     let accepted = loop {
@@ -71,6 +72,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
         let Ok(place) = place else { break Ok(()) };
         let accepted = tokio::select! {
             accepted = listener.socket.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
             () = stop.cancelled() => break Ok(()),
         };
         match accepted {
@@ -95,16 +97,20 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     };
     drop(listener);
     gateway.drain();
-    connections.close();
     let drained = async {
         graceful.shutdown().await;
-        connections.wait().await;
+        while connections.join_next().await.is_some() {}
     };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!(
             left = gateway.metrics().requests_in_progress(),
             "drain deadline passed; requests are cut off"
         );
+        // Cutting them off here, while the log is open, lets each write its outcome.
+        connections.shutdown().await;
+    }
+    if tokio::time::timeout(limits.audit_timeout, gateway.enforcer().settle()).await.is_err() {
+        tracing::error!("some intents are not durable yet; they are closed at the next start");
     }
     accepted
 }

@@ -157,6 +157,31 @@ async fn when_the_record_cannot_be_written_nothing_is_forwarded() {
 }
 
 #[tokio::test]
+async fn an_intent_whose_request_was_given_up_is_closed_all_the_same() {
+    let limits = narrows_gateway::Limits { audit_timeout: Duration::from_millis(200), ..Default::default() };
+    let world = World::with(limits).await;
+    let token = world.token("ann", "readers");
+    *world.log.mode.lock().unwrap() = LogMode::Late;
+    assert_eq!(world.post(&token, &[], CALL).await.status, 503, "too late for the limit");
+    let left = tokio::time::timeout(Duration::from_millis(50), world.post(&token, &[], CALL)).await;
+    assert!(left.is_err(), "the client leaves before the intent is durable");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(world.server.seen().is_empty());
+    assert_eq!(world.log.open(), 0);
+    let reasons: Vec<_> = world
+        .log
+        .records()
+        .iter()
+        .filter_map(|r| r["outcome"]["error"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        reasons,
+        ["it was not recorded in time, and not forwarded", "the client left before it was forwarded"]
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_listed_is_what_can_be_called() {
     let world = World::start().await;
     let token = world.token("ann", "readers");

@@ -40,6 +40,8 @@ pub enum LogMode {
     Works,
     Refuses,
     Hangs,
+    /// Takes 300 ms.
+    Late,
 }
 
 impl MemoryLog {
@@ -93,6 +95,13 @@ impl AuditLog for MemoryLog {
                 Box::pin(async { Err(AppendError::Unwritable { reason: "no space left on device".into() }) })
             }
             LogMode::Hangs => Box::pin(std::future::pending()),
+            LogMode::Late => {
+                let index = self.push(pairing, &line);
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    Ok(index)
+                })
+            }
         }
     }
 
