@@ -124,3 +124,24 @@ async fn secure(
         Err(source) => Err(EgressError::Connect { host: host.text(), source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only asks; nothing is connected to.
+    #[tokio::test]
+    async fn plain_text_to_a_public_address_is_refused_before_it_is_connected_to() {
+        let host = HostName::Address([93, 184, 215, 14].into());
+        let ask = async |place: Place| resolve(&host, 80, &AddressPolicy::default(), place.transport()).await;
+        let plain = Place::Net { host: host.clone(), port: 80, tls: None };
+        let refused = ask(plain).await.unwrap_err();
+        assert!(
+            matches!(refused, EgressError::Refused { refusal: crate::AddressRefusal::Plain, .. }),
+            "{refused}"
+        );
+        let name = ServerName::try_from("example.com").unwrap();
+        let secure = Place::Net { host: host.clone(), port: 80, tls: Some(name) };
+        assert_eq!(ask(secure).await.unwrap().len(), 1);
+    }
+}
