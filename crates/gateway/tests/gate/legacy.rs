@@ -12,7 +12,7 @@ const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","param
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":$id,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
 
 /// Opens a session and gives the client's id of it.
-pub async fn open(world: &World, token: &str) -> String {
+pub(crate) async fn open(world: &World, token: &str) -> String {
     let mut script = answers(INITIALIZED);
     script.headers.push(("mcp-session-id", "server-session-1".to_owned()));
     world.server.will(script);

@@ -29,13 +29,13 @@ use tokio_util::sync::CancellationToken;
 
 /// The record, kept in memory, that can be told to fail.
 #[derive(Default)]
-pub struct MemoryLog {
+pub(crate) struct MemoryLog {
     lines: Mutex<Vec<(Pairing, Value)>>,
-    pub mode: Mutex<LogMode>,
+    pub(crate) mode: Mutex<LogMode>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-pub enum LogMode {
+pub(crate) enum LogMode {
     #[default]
     Works,
     Refuses,
@@ -45,12 +45,12 @@ pub enum LogMode {
 }
 
 impl MemoryLog {
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
     }
 
     /// `kind method tool` of each, for short comparisons.
-    pub fn summary(&self) -> Vec<String> {
+    pub(crate) fn summary(&self) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let line = |record: &Value| {
             let request = &record["request"];
@@ -70,7 +70,7 @@ impl MemoryLog {
     }
 
     /// Intents that have no outcome yet.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         let lines = self.lines.lock().unwrap();
         let intents = lines.iter().filter(|(pairing, _)| *pairing == Pairing::Intent).count();
         intents - lines.iter().filter(|(pairing, _)| matches!(pairing, Pairing::Outcome(_))).count()
@@ -117,14 +117,14 @@ impl AuditLog for MemoryLog {
 
 /// What the server got.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
@@ -132,40 +132,40 @@ impl Seen {
 /// What the server answers: status, headers, and pieces of body with a pause before each. In a piece, `$id` stands
 /// for the id of the request.
 #[derive(Clone)]
-pub struct Script {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub pieces: Vec<(Duration, String)>,
-    pub hold_open: bool,
+pub(crate) struct Script {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) pieces: Vec<(Duration, String)>,
+    pub(crate) hold_open: bool,
 }
 
-pub fn json(body: impl Into<String>) -> Script {
+pub(crate) fn json(body: impl Into<String>) -> Script {
     let headers = vec![("content-type", "application/json".to_owned())];
     Script { status: 200, headers, pieces: vec![(Duration::ZERO, body.into())], hold_open: false }
 }
 
-pub fn events(pieces: &[&str]) -> Script {
+pub(crate) fn events(pieces: &[&str]) -> Script {
     let headers = vec![("content-type", "text/event-stream".to_owned())];
     let pieces = pieces.iter().map(|piece| (Duration::ZERO, (*piece).to_owned())).collect();
     Script { status: 200, headers, pieces, hold_open: false }
 }
 
-pub fn status(status: u16) -> Script {
+pub(crate) fn status(status: u16) -> Script {
     Script { status, headers: vec![], pieces: vec![], hold_open: false }
 }
 
 #[derive(Default)]
-pub struct Server {
-    pub seen: Mutex<Vec<Seen>>,
-    pub script: Mutex<VecDeque<Script>>,
+pub(crate) struct Server {
+    pub(crate) seen: Mutex<Vec<Seen>>,
+    pub(crate) script: Mutex<VecDeque<Script>>,
 }
 
 impl Server {
-    pub fn will(&self, script: Script) {
+    pub(crate) fn will(&self, script: Script) {
         self.script.lock().unwrap().push_back(script);
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -208,7 +208,7 @@ impl Server {
 
 /// Nothing is known against any server, or a reason is.
 #[derive(Default)]
-pub struct Health(pub Mutex<Option<String>>);
+pub(crate) struct Health(pub(crate) Mutex<Option<String>>);
 
 impl ServerHealth for Health {
     fn unavailable(&self, _: &ServerId) -> Option<String> {
@@ -217,13 +217,13 @@ impl ServerHealth for Health {
 }
 
 /// All of it.
-pub struct World {
-    pub gateway: Arc<Gateway>,
-    pub log: Arc<MemoryLog>,
-    pub server: Arc<Server>,
-    pub health: Arc<Health>,
-    pub address: SocketAddr,
-    pub issuer: identity::Issuer,
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) address: SocketAddr,
+    pub(crate) issuer: identity::Issuer,
     upstream: SocketAddr,
     published: std::sync::atomic::AtomicU64,
     stop: CancellationToken,
@@ -231,7 +231,7 @@ pub struct World {
 }
 
 /// Roles of the tests: `reader` may read, `all` may do everything, `none` has no binding.
-pub const ROLES: &str = r#"
+pub(crate) const ROLES: &str = r#"
 ---
 apiVersion: narrows.dev/v1alpha1
 kind: McpRole
@@ -260,11 +260,11 @@ spec: { role: all, subjects: [{ group: admins }] }
 "#;
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub(crate) async fn with(limits: Limits) -> Self {
         let server = Arc::new(Server::default());
         let mut tasks = JoinSet::new();
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -318,7 +318,7 @@ impl World {
     }
 
     /// Publishes the server with these roles.
-    pub fn publish(&self, mode: &str, roles: &str) {
+    pub(crate) fn publish(&self, mode: &str, roles: &str) {
         let text = format!(
             "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: {{ name: dev }}\nspec: {{ mode: {mode} }}\n\
              ---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: files }}\n\
@@ -330,16 +330,16 @@ impl World {
         self.gateway.publish(Arc::new(Snapshot::compile(number, Arc::new(set)).unwrap()));
     }
 
-    pub fn token(&self, subject: &str, group: &str) -> String {
+    pub(crate) fn token(&self, subject: &str, group: &str) -> String {
         super::issue(&self.issuer, subject, group, 3600)
     }
 
     /// Sends a POST with the headers every request has, and more.
-    pub async fn post(&self, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn post(&self, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
         self.send("POST", token, more, body).await
     }
 
-    pub async fn send(&self, method: &str, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(&self, method: &str, token: &str, more: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::builder().method(method).uri("/mcp/dev/files");
         let mut headers = vec![
             ("host".to_owned(), self.address.to_string()),
@@ -373,7 +373,7 @@ impl World {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body, _driver: driver }
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         self.tasks.abort_all();
         while self.tasks.join_next().await.is_some() {}
@@ -381,20 +381,20 @@ impl World {
 }
 
 /// A response, its body still to be read.
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     body: Incoming,
     _driver: JoinSet<()>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The next piece; none at the end, an error as `Err`.
-    pub async fn piece(&mut self) -> Option<Result<String, String>> {
+    pub(crate) async fn piece(&mut self) -> Option<Result<String, String>> {
         let frame = tokio::time::timeout(Duration::from_secs(5), self.body.frame())
             .await
             .expect("a piece in time")?;
@@ -404,7 +404,7 @@ impl Answer {
         })
     }
 
-    pub async fn text(mut self) -> String {
+    pub(crate) async fn text(mut self) -> String {
         let mut text = String::new();
         while let Some(piece) = self.piece().await {
             text.push_str(&piece.expect("a whole body"));
@@ -412,7 +412,7 @@ impl Answer {
         text
     }
 
-    pub async fn json(self) -> Value {
+    pub(crate) async fn json(self) -> Value {
         let text = self.text().await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
