@@ -90,7 +90,8 @@ impl Events {
 }
 
 fn write_frame(out: &mut Vec<u8>, frame: &Frame) {
-    write(out, frame.event, None, &frame.data);
+    // Every message was written as text, by us.
+    write(out, frame.event, None, std::str::from_utf8(&frame.data).unwrap_or_default());
 }
 
 fn write(out: &mut Vec<u8>, id: Option<EventId>, retry: Option<u64>, data: &str) {

@@ -192,7 +192,7 @@ async fn answer(
     if request.method == "initialize" {
         let principal = principal(door, headers).map(Into::into);
         let opened = Sessions::open(host, &request, text, principal).await?;
-        let mut response = json(StatusCode::OK, String::from(&*opened.text));
+        let mut response = json(StatusCode::OK, opened.text);
         if let Some(id) = opened.id.and_then(|id| http::HeaderValue::from_str(&id).ok()) {
             response.headers_mut().insert(SESSION, id);
         }

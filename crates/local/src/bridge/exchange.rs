@@ -46,7 +46,7 @@ pub(super) async fn in_session(
     let patience = if primed { QUICK } else { host.config.timing.keep_alive };
     let opening = match tokio::time::timeout(patience, frames.recv()).await {
         Ok(Some(frame)) if is_answer(frame.kind) => {
-            return Ok(json(session_status(frame.kind), String::from(&*frame.data)));
+            return Ok(json(session_status(frame.kind), frame.data));
         }
         Ok(Some(frame)) => Opening::Frame(frame),
         Err(_) if primed => Opening::Priming(EventId { stream, position: 0 }),
@@ -80,7 +80,7 @@ pub(super) async fn stand_alone(
     let abandon = Abandon { process, request: number };
     let opening = match tokio::time::timeout(host.config.timing.keep_alive, frames.recv()).await {
         Ok(Some(frame)) if is_answer(frame.kind) => {
-            return Ok(json(stateless_status(frame.kind), String::from(&*frame.data)));
+            return Ok(json(stateless_status(frame.kind), frame.data));
         }
         Ok(Some(frame)) => Opening::Frame(frame),
         Ok(None) | Err(_) => Opening::Plain,
@@ -105,7 +105,7 @@ async fn ask_for_tools(process: &Arc<Process>) {
                 Revision::V2026_07_28
             );
             let page = ask(process, OwnerKey::Bridge, &text).await.ok()?;
-            let page = Document::parse(page.data.as_bytes(), &Limits::SERVER).ok()?;
+            let page = Document::parse(&page.data, &Limits::SERVER).ok()?;
             let next = page.root().at(&["result", "nextCursor"]).filter(|next| next.as_string().is_some())?;
             cursor = format!("\"cursor\":{},", next.raw());
         }

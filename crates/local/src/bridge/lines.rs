@@ -1,15 +1,16 @@
 //! Lines of a byte stream, with a bound on their length. A line ends with LF; a CR before it is white space to whoever
 //! reads the line.
 
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     /// A whole line, without its LF. The last one may have had none.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// More bytes than allowed without LF. The rest of the line follows as if it were a line.
-    TooLong(Vec<u8>),
+    TooLong(Bytes),
 }
 
 /// Reads lines of at most `most` bytes.
@@ -17,36 +18,36 @@ pub(crate) enum Line {
 pub(crate) struct Lines<R> {
     source: R,
     most: usize,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     /// Bytes of the buffer that hold no LF.
     searched: usize,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(source: R, most: usize) -> Self {
-        Self { source, most, buffer: Vec::new(), searched: 0 }
+        Self { source, most, buffer: BytesMut::new(), searched: 0 }
     }
 
     /// The next line; none at the end. Safe to drop while it waits: nothing that was read is lost.
     pub(crate) async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        const READ: usize = 64 * 1024;
         loop {
             let fresh = self.buffer.get(self.searched..).unwrap_or_default();
-            if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
-                let mut rest = self.buffer.split_off(self.searched + at + 1);
-                std::mem::swap(&mut rest, &mut self.buffer);
-                rest.pop();
+            if let Some(at) = memchr::memchr(b'\n', fresh) {
+                let mut line = self.buffer.split_to(self.searched + at + 1);
+                line.truncate(line.len() - 1);
                 self.searched = 0;
-                return Ok(Some(Line::Whole(rest)));
+                return Ok(Some(Line::Whole(line.freeze())));
             }
             self.searched = self.buffer.len();
             if self.buffer.len() > self.most {
                 self.searched = 0;
-                return Ok(Some(Line::TooLong(std::mem::take(&mut self.buffer))));
+                return Ok(Some(Line::TooLong(self.buffer.split().freeze())));
             }
-            self.buffer.reserve(16 * 1024);
+            self.buffer.reserve(READ);
             if self.source.read_buf(&mut self.buffer).await? == 0 {
                 self.searched = 0;
-                let rest = std::mem::take(&mut self.buffer);
+                let rest = self.buffer.split().freeze();
                 return Ok((!rest.is_empty()).then_some(Line::Whole(rest)));
             }
         }
@@ -62,7 +63,7 @@ mod tests {
         let mut found = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             found.push(match line {
-                Line::Whole(line) => String::from_utf8(line).unwrap(),
+                Line::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),
                 Line::TooLong(line) => format!("{}!", line.len() > 8),
             });
         }
@@ -86,7 +87,7 @@ mod tests {
         let mut lines = Lines::new(text.as_slice(), 8);
         let mut count = 0;
         while let Some(line) = lines.next().await.unwrap() {
-            assert_eq!(line, Line::Whole((count % 97).to_string().into_bytes()));
+            assert_eq!(line, Line::Whole((count % 97).to_string().into()));
             count += 1;
         }
         assert_eq!(count, 5000);

@@ -255,13 +255,16 @@ async fn tell(mut told: latest::Receiver<Health>, mut output: impl AsyncWrite + 
 }
 
 async fn serve(
-    config: BridgeConfig,
+    mut config: BridgeConfig,
     health: latest::Sender<Health>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BridgeError> {
     if let Some(refusal) = crate::supervisor::capabilities().refusal(&config.server) {
         return Err(BridgeError::Unenforceable(refusal));
     }
+    // The server's working directory is another than ours.
+    config.directory = std::path::absolute(&config.directory)
+        .map_err(|source| BridgeError::Directory { path: config.directory.clone(), source })?;
     let directory = |source| BridgeError::Directory { path: config.directory.clone(), source };
     private_directory(&config.directory).map_err(directory)?;
     let (log, writer) = log::open(&config.directory).map_err(directory)?;

@@ -66,4 +66,10 @@ impl Waiting {
         self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
         Some(line)
     }
+
+    /// The next line, if there is one now.
+    #[cfg(test)]
+    pub(crate) fn try_next(&mut self) -> Option<Vec<u8>> {
+        self.queue.try_recv().ok()
+    }
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use narrows_core::resource::Sessions;
 use narrows_mcp::{
     envelope::{Sender, parse},
@@ -18,13 +19,14 @@ use serde::Deserialize;
 use tokio::{
     io::AsyncWriteExt,
     process::{ChildStderr, ChildStdin, ChildStdout},
+    sync::mpsc,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Caps,
-    board::Board,
+    board::{Board, Frame},
     counts::Counts,
     launch::{Launched, late_failure},
     lines::{Line, Lines},
@@ -35,6 +37,8 @@ use crate::tree::{self, Tree};
 
 /// How long a supervisor may take to end after the time that it was given for its server.
 const OVERTIME: Duration = Duration::from_secs(12);
+/// How long a client may hold up its server's messages.
+const BURST: Duration = Duration::from_secs(1);
 /// How long output is read on after the process has ended.
 const REST: Duration = Duration::from_secs(2);
 
@@ -213,7 +217,7 @@ impl Process {
         }
     }
 
-    async fn line(&self, line: Vec<u8>, log: &Log, counts: &Counts) {
+    async fn line(&self, line: Bytes, log: &Log, counts: &Counts) {
         let document = match Document::parse(&line, &Limits::SERVER) {
             Ok(document) => document,
             Err(fault) => {
@@ -231,7 +235,16 @@ impl Process {
         let mut refused = messages.is_empty();
         for message in messages {
             match parse(message, Sender::Server) {
-                Ok(message) => self.board().server_message(&message, Instant::now()),
+                Ok(message) => {
+                    let congested = {
+                        let mut board = self.board();
+                        board.server_message(&message, Instant::now());
+                        board.take_congested()
+                    };
+                    if !congested.is_empty() {
+                        relieve(congested).await;
+                    }
+                }
                 Err(fault) => {
                     refused = true;
                     let id = fault.id().and_then(|id| id.raw().parse().ok());
@@ -247,7 +260,7 @@ impl Process {
         }
     }
 
-    async fn noise(&self, mut line: Vec<u8>, log: &Log, counts: &Counts) {
+    async fn noise(&self, mut line: Bytes, log: &Log, counts: &Counts) {
         if let (Some(reason), false) = (late_failure(&line), self.board().has_spoken()) {
             // Not a word of the server's, most likely: it could not be run after all.
             let _ = self.reason.set(reason);
@@ -260,6 +273,17 @@ impl Process {
         line.truncate(LONGEST_LINE);
         log.write(self.pid, Source::Noise, line).await;
     }
+}
+
+/// Waits until there is room again, but not for long: one client that does not read must not hold up others.
+async fn relieve(congested: Vec<mpsc::Sender<Frame>>) {
+    let room = async {
+        for queue in congested {
+            // A connection that is gone has room for whatever will not be sent to it.
+            let _ = queue.reserve().await;
+        }
+    };
+    let _ = tokio::time::timeout(BURST, room).await;
 }
 
 /// The id that an answer has which is not JSON as we take it, if another reader can tell.

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use narrows_core::resource::Sessions as Sharing;
 use narrows_mcp::{
     envelope::{Message, Request, Sender, parse, result_bytes},
@@ -61,7 +62,7 @@ pub(crate) struct Sessions(Mutex<HashMap<Box<str>, Arc<Session>>>);
 #[derive(Debug)]
 pub(crate) struct Greeting {
     /// The whole answer.
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Bytes,
     /// Its `result`, as JSON.
     result: Option<Box<str>>,
     revision: Box<str>,
@@ -74,7 +75,7 @@ pub(crate) struct Greeting {
 pub(crate) struct Opened {
     /// The new session; none where the server refused.
     pub(crate) id: Option<Box<str>>,
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Bytes,
 }
 
 impl Greeting {
@@ -155,13 +156,13 @@ impl Sessions {
             FrameKind::Result => {}
             FrameKind::Ended => return Err(greeting.unavailable()),
             FrameKind::Error(_) | FrameKind::Message => {
-                return Ok(Opened { id: None, text: Arc::clone(&greeting.text) });
+                return Ok(Opened { id: None, text: greeting.text.clone() });
             }
         }
         host.works();
         let text = match &greeting.result {
-            Some(result) => String::from_utf8_lossy(&result_bytes(&request.id, result)).into(),
-            None => Arc::clone(&greeting.text),
+            Some(result) => result_bytes(&request.id, result).into(),
+            None => greeting.text.clone(),
         };
         let id = new_id()?;
         let session = Session {
@@ -239,11 +240,11 @@ pub(super) async fn greet(
 ) -> Result<(FrameKind, Greeting), Refusal> {
     let answered = tokio::time::timeout(GREETING, ask(process, owner, text)).await;
     let frame = answered.map_err(|_| Refusal::Slow("the server did not answer `initialize` in time"))??;
-    let document = Document::parse(frame.data.as_bytes(), &Limits::SERVER).map_err(Refusal::Json)?;
+    let document = Document::parse(&frame.data, &Limits::SERVER).map_err(Refusal::Json)?;
     let result = document.root().get("result");
     let revision = result.and_then(|result| result.get("protocolVersion")).and_then(Value::as_string);
     let greeting = Greeting {
-        text: Arc::clone(&frame.data),
+        text: frame.data.clone(),
         result: result.map(|result| result.raw().into()),
         revision: revision.unwrap_or_default().into(),
         ended: document.root().at(&["error", "message"]).and_then(Value::as_string).map(|text| text.into()),

@@ -132,6 +132,20 @@ async fn progress_and_logs_come_on_the_stream_of_their_call() {
 }
 
 #[tokio::test]
+async fn a_burst_is_not_taken_for_a_client_that_does_not_read() {
+    let bridge = Bridge::start_with(server(&[]), |config| config.caps.queue = 16).await;
+    let session = bridge.session("2025-06-18").await;
+    let mut body = call(1, "progress", json!({"steps": 5000, "ms": 0}));
+    body["params"]["_meta"] = json!({"progressToken": "t"});
+    let messages = session.post(&body).await.messages().await;
+    let steps: Vec<u64> =
+        messages.iter().filter_map(|message| message["params"]["progress"].as_u64()).collect();
+    assert_eq!(steps, (1..=5000).collect::<Vec<u64>>());
+    assert_eq!(messages.last().unwrap()["id"], 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_call_is_cancelled_by_the_id_that_the_server_knows() {
     let bridge = Bridge::start(server(&[])).await;
     let session = bridge.session("2025-11-25").await;

@@ -154,6 +154,37 @@ async fn progress_streams_and_a_broken_connection_cancels() {
 }
 
 #[tokio::test]
+async fn a_burst_is_not_taken_for_a_client_that_does_not_read() {
+    let bridge = Bridge::start_with(server(&[]), |config| config.caps.queue = 16).await;
+    let mut body = call(1, "progress", json!({"steps": 5000, "ms": 0}));
+    body["params"]["_meta"] = json!({"progressToken": "t"});
+    assert_eq!(post(&bridge, body).await.messages().await.len(), 5001);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_tool_wants_in_a_header_must_be_there_and_be_the_same() {
+    let bridge = Bridge::start(server(&[])).await;
+    let body = modern(call(1, "annotated", json!({"region": "eu", "other": "us"})));
+    let standard =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "annotated")];
+    for (more, status) in [
+        (vec![], 400),
+        (vec![("mcp-param-region", "us")], 400),
+        (vec![("mcp-param-region", "eu")], 200),
+        (vec![("mcp-param-region", "eu"), ("mcp-param-other", "us")], 200),
+        (vec![("mcp-param-region", "eu"), ("mcp-param-other", "asia")], 400),
+    ] {
+        let headers: Vec<_> = standard.iter().copied().chain(more.iter().copied()).collect();
+        let answer = bridge.post(&headers, &body).await;
+        assert_eq!(answer.status, status, "{more:?}");
+        let expected = if status == 400 { json!(-32020) } else { Value::Null };
+        assert_eq!(answer.json().await["error"]["code"], expected, "{more:?}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn logs_go_to_the_request_that_asked_for_them() {
     let bridge = Bridge::start(server(&[])).await;
     let log = json!({"method": "notifications/message", "params": {"data": "x"}});

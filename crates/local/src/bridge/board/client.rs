@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use narrows_core::resource::Sessions;
 use narrows_mcp::{
     envelope::{
@@ -15,7 +16,6 @@ use super::{
     Board, Kind, OwnerKey, Pending, Reply,
     owner::Owner,
     stream::{EventId, Frame, FrameKind, LISTENING},
-    text_of,
 };
 use crate::bridge::refusal::Refusal;
 
@@ -74,7 +74,7 @@ impl Board {
         stream.attach(number, live);
         for (sent, request) in requests.iter().enumerate() {
             if let Some(result) = self.answered_here(key, request) {
-                let data = text_of(result_bytes(&request.id, result));
+                let data = Bytes::from(result_bytes(&request.id, result));
                 let pending =
                     self.pending(OwnerKey::Session(key), Reply::Stream(number), request, Kind::Plain);
                 self.answer(pending, &data, FrameKind::Result, now);
@@ -93,7 +93,7 @@ impl Board {
                     return Err(refusal);
                 }
                 // Some of a batch went out: the others are answered one by one.
-                let data = text_of(refusal.body(Some(&request.id)));
+                let data = Bytes::from(refusal.body(Some(&request.id)));
                 let pending =
                     self.pending(OwnerKey::Session(key), Reply::Stream(number), request, Kind::Plain);
                 self.answer(pending, &data, FrameKind::Ended, now);

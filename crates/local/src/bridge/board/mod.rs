@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use narrows_core::resource::Sessions;
 use narrows_mcp::envelope::{Id, error_bytes};
 use tokio::sync::mpsc;
@@ -98,6 +99,8 @@ pub(crate) struct Board {
     spoken: bool,
     /// Why the process is gone.
     ended: Option<Arc<str>>,
+    /// Queues to connections that the last message filled up.
+    congested: Vec<mpsc::Sender<Frame>>,
 }
 
 impl Board {
@@ -116,6 +119,7 @@ impl Board {
             used: now,
             spoken: false,
             ended: None,
+            congested: Vec::new(),
         }
     }
 
@@ -129,6 +133,12 @@ impl Board {
         (self.pending.is_empty() && self.sessions.is_empty()).then_some(self.used)
     }
 
+    /// Queues to connections that are full since this was last asked. Whoever brings messages waits for them a little, so
+    /// that a burst is not taken for a client that does not read.
+    pub(crate) fn take_congested(&mut self) -> Vec<mpsc::Sender<Frame>> {
+        std::mem::take(&mut self.congested)
+    }
+
     /// The process is gone: everyone who waits is told why, and every stream ends.
     pub(crate) fn end(&mut self, reason: &Arc<str>, now: Instant) {
         if self.ended.is_some() {
@@ -137,7 +147,7 @@ impl Board {
         self.ended = Some(Arc::clone(reason));
         for (_, pending) in std::mem::take(&mut self.pending) {
             let text = error_bytes(Some(&pending.client), Refusal::UNAVAILABLE, reason, None);
-            self.answer(pending, &text_of(text), FrameKind::Ended, now);
+            self.answer(pending, &Bytes::from(text), FrameKind::Ended, now);
         }
         for owner in self.sessions.values_mut() {
             owner.detach();
@@ -167,10 +177,10 @@ impl Board {
     }
 
     /// Puts the answer where it is waited for, and ends that wait.
-    fn answer(&mut self, pending: Pending, data: &Arc<str>, kind: FrameKind, now: Instant) {
+    fn answer(&mut self, pending: Pending, data: &Bytes, kind: FrameKind, now: Instant) {
         match &pending.reply {
             Reply::Direct(to) => {
-                if to.try_send(Frame { event: None, data: Arc::clone(data), kind }).is_err() {
+                if to.try_send(Frame { event: None, data: data.clone(), kind }).is_err() {
                     self.counts.slow.add();
                 }
             }
@@ -195,11 +205,10 @@ impl Board {
         }
     }
 
-    fn put(&mut self, owner: &OwnerKey, stream: u32, data: &Arc<str>, kind: FrameKind) {
+    fn put(&mut self, owner: &OwnerKey, stream: u32, data: &Bytes, kind: FrameKind) {
         let OwnerKey::Session(key) = owner else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         match session.put(stream, data, kind, self.caps.queue) {
-            Some((Put::Sent | Put::Kept, 0)) => {}
             Some((put, lost)) => {
                 if put == Put::Slow {
                     self.counts.slow.add();
@@ -208,14 +217,10 @@ impl Board {
             }
             None => self.counts.late.add(),
         }
-    }
-}
-
-/// Bytes that this program wrote itself, as text.
-fn text_of(bytes: Vec<u8>) -> Arc<str> {
-    match String::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
+        // An answer ends its stream: nothing comes after it that room would be needed for.
+        if kind == FrameKind::Message {
+            self.congested.extend(session.full(stream));
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use narrows_mcp::envelope::Id;
+use tokio::sync::mpsc;
 
-use super::stream::{Forgotten, FrameKind, LISTENING, Put, Stream};
+use super::stream::{Forgotten, Frame, FrameKind, LISTENING, Put, Stream};
 
 /// Bytes of events that one session keeps for those who resume.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
@@ -71,7 +72,7 @@ impl Owner {
     pub(super) fn put(
         &mut self,
         number: u32,
-        data: &Arc<str>,
+        data: &Bytes,
         kind: FrameKind,
         most: usize,
     ) -> Option<(Put, u64)> {
@@ -86,6 +87,11 @@ impl Owner {
             }
         }
         Some((put, lost + self.make_room()))
+    }
+
+    /// The queue of a stream's connection, if nothing more goes in.
+    pub(super) fn full(&self, number: u32) -> Option<mpsc::Sender<Frame>> {
+        self.streams.get(&number)?.full()
     }
 
     fn make_room(&mut self) -> u64 {

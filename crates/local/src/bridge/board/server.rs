@@ -1,7 +1,8 @@
 //! What the server sends: each message to the one stream that it belongs to.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
+use bytes::Bytes;
 use narrows_core::resource::Sessions;
 use narrows_mcp::{
     envelope::{
@@ -11,7 +12,7 @@ use narrows_mcp::{
     json::{Value, replace},
 };
 
-use super::{Board, Frame, FrameKind, Kind, LISTENING, OwnerKey, Pending, Reply, text_of};
+use super::{Board, Frame, FrameKind, Kind, LISTENING, OwnerKey, Pending, Reply};
 use crate::bridge::refusal::Refusal;
 
 /// The member of `_meta` that names a subscription (2026-07-28, basic/patterns/subscriptions).
@@ -41,7 +42,7 @@ impl Board {
     pub(crate) fn unreadable(&mut self, id: u64, reason: &str, now: Instant) {
         if let Some(pending) = self.pending.remove(&id) {
             let text = error_bytes(Some(&pending.client), Refusal::UNREADABLE, reason, None);
-            self.answer(pending, &text_of(text), FrameKind::Ended, now);
+            self.answer(pending, &Bytes::from(text), FrameKind::Ended, now);
         }
     }
 
@@ -75,7 +76,7 @@ impl Board {
                 (text.into_bytes(), FrameKind::Error(code))
             }
         };
-        self.answer(pending, &text_of(data), kind, now);
+        self.answer(pending, &Bytes::from(data), kind, now);
     }
 
     fn server_request(&mut self, request: &Request<'_>) {
@@ -87,7 +88,7 @@ impl Board {
                     self.refuse_server(&request.id, -32603, "the client has not answered earlier requests");
                     return;
                 };
-                let data = text_of(request_bytes(&id, &request.method, params));
+                let data = Bytes::from(request_bytes(&id, &request.method, params));
                 let stream = self.place(key, First::InFlight);
                 self.put(&OwnerKey::Session(key), stream, &data, FrameKind::Message);
             }
@@ -106,7 +107,7 @@ impl Board {
             self.annotated.forget();
         }
         if let Some((id, raw)) = self.subscription(params) {
-            let data = text_of(notification_bytes(&notification.method, Some(&raw)));
+            let data = Bytes::from(notification_bytes(&notification.method, Some(&raw)));
             self.direct(id, &data);
             return;
         }
@@ -116,12 +117,12 @@ impl Board {
             method @ ("notifications/tools/list_changed"
             | "notifications/prompts/list_changed"
             | "notifications/resources/list_changed") => {
-                let data = text_of(notification_bytes(method, params.map(Value::raw)));
+                let data = Bytes::from(notification_bytes(method, params.map(Value::raw)));
                 let everyone = self.sessions.keys().copied().collect();
                 self.tell_sessions(everyone, &data);
             }
             method @ "notifications/resources/updated" => {
-                let data = text_of(notification_bytes(method, params.map(Value::raw)));
+                let data = Bytes::from(notification_bytes(method, params.map(Value::raw)));
                 let uri = params.and_then(|params| params.get("uri")).and_then(Value::as_string);
                 let wanted = |uri: &str| {
                     let subscribed =
@@ -136,7 +137,7 @@ impl Board {
                 self.tell_sessions(to, &data);
             }
             method => {
-                let data = text_of(notification_bytes(method, params.map(Value::raw)));
+                let data = Bytes::from(notification_bytes(method, params.map(Value::raw)));
                 self.concerning(method, &data);
             }
         }
@@ -155,7 +156,7 @@ impl Board {
             return;
         };
         let params = replace(params, &["progressToken"], Some(token));
-        let data = text_of(notification_bytes("notifications/progress", Some(&params)));
+        let data = Bytes::from(notification_bytes("notifications/progress", Some(&params)));
         self.direct(id, &data);
     }
 
@@ -177,13 +178,13 @@ impl Board {
             session.asked.remove(&asked);
         }
         let params = replace(params, &["requestId"], Some(&asked.to_string()));
-        let data = text_of(notification_bytes("notifications/cancelled", Some(&params)));
+        let data = Bytes::from(notification_bytes("notifications/cancelled", Some(&params)));
         let stream = self.place(key, First::InFlight);
         self.put(&OwnerKey::Session(key), stream, &data, FrameKind::Message);
     }
 
     /// A notification that says of no request that it belongs to it: log messages, mostly.
-    fn concerning(&mut self, method: &str, data: &Arc<str>) {
+    fn concerning(&mut self, method: &str, data: &Bytes) {
         if let Some(key) = self.only_session() {
             let stream = self.place(key, First::InFlight);
             self.put(&OwnerKey::Session(key), stream, data, FrameKind::Message);
@@ -215,18 +216,20 @@ impl Board {
     }
 
     /// A message that belongs to a request in flight.
-    fn direct(&mut self, id: u64, data: &Arc<str>) {
+    fn direct(&mut self, id: u64, data: &Bytes) {
         let Some(pending) = self.pending.get(&id) else {
             self.counts.late.add();
             return;
         };
         match &pending.reply {
             Reply::Direct(to) => {
-                let frame = Frame { event: None, data: Arc::clone(data), kind: FrameKind::Message };
+                let frame = Frame { event: None, data: data.clone(), kind: FrameKind::Message };
                 if to.try_send(frame).is_err() {
                     // The connection is gone, or does not keep up: its stream ends, and the server is told to stop.
                     self.counts.slow.add();
                     self.abandon(id);
+                } else if to.capacity() == 0 {
+                    self.congested.push(to.clone());
                 }
             }
             Reply::Stream(stream) => {
@@ -237,7 +240,7 @@ impl Board {
         }
     }
 
-    fn tell_sessions(&mut self, keys: Vec<u64>, data: &Arc<str>) {
+    fn tell_sessions(&mut self, keys: Vec<u64>, data: &Bytes) {
         for key in keys {
             let stream = self.place(key, First::Listening);
             self.put(&OwnerKey::Session(key), stream, data, FrameKind::Message);

@@ -2,8 +2,9 @@
 //! lost its connection resumes from the last event it saw (2025-11-25, basic/transports, "Resumability and
 //! Redelivery"). It must never give an event to two connections at once.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 /// The number of the stream that a GET opens, on which a server speaks unasked.
@@ -15,7 +16,7 @@ pub(crate) struct Frame {
     /// Its place, where the stream can be resumed.
     pub(crate) event: Option<EventId>,
     /// One JSON-RPC message.
-    pub(crate) data: Arc<str>,
+    pub(crate) data: Bytes,
     /// What the message is.
     pub(crate) kind: FrameKind,
 }
@@ -72,7 +73,7 @@ pub(super) enum Put {
 #[derive(Debug)]
 struct Kept {
     position: u64,
-    data: Arc<str>,
+    data: Bytes,
     kind: FrameKind,
 }
 
@@ -102,6 +103,11 @@ impl Stream {
         self.live.as_ref().is_some_and(|live| !live.is_closed())
     }
 
+    /// The queue of its connection, if nothing more goes in.
+    pub(super) fn full(&self) -> Option<mpsc::Sender<Frame>> {
+        self.live.clone().filter(|live| live.capacity() == 0)
+    }
+
     /// Bytes kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -113,12 +119,12 @@ impl Stream {
     }
 
     /// Appends, and gives it to the connection if there is one.
-    pub(super) fn put(&mut self, stream: u32, data: &Arc<str>, kind: FrameKind) -> Put {
+    pub(super) fn put(&mut self, stream: u32, data: &Bytes, kind: FrameKind) -> Put {
         self.newest += 1;
         let position = self.newest;
         self.bytes += data.len();
-        self.kept.push_back(Kept { position, data: Arc::clone(data), kind });
-        let frame = Frame { event: Some(EventId { stream, position }), data: Arc::clone(data), kind };
+        self.kept.push_back(Kept { position, data: data.clone(), kind });
+        let frame = Frame { event: Some(EventId { stream, position }), data: data.clone(), kind };
         match self.live.as_ref().map(|live| live.try_send(frame)) {
             None => Put::Kept,
             Some(Ok(())) => {
@@ -158,7 +164,7 @@ impl Stream {
     pub(super) fn resume(&mut self, stream: u32, position: u64, live: mpsc::Sender<Frame>) {
         for kept in self.kept.iter().filter(|kept| kept.position > position) {
             let event = Some(EventId { stream, position: kept.position });
-            if live.try_send(Frame { event, data: Arc::clone(&kept.data), kind: kept.kind }).is_err() {
+            if live.try_send(Frame { event, data: kept.data.clone(), kind: kept.kind }).is_err() {
                 // It can come back for the rest.
                 self.live = None;
                 return;

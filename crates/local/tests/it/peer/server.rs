@@ -88,7 +88,12 @@ impl Server {
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 answer(json!({}))
             }
-            "tools/list" => answer(json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]})),
+            "tools/list" => answer(json!({"tools": [
+                {"name": "echo", "inputSchema": {"type": "object"}},
+                {"name": "annotated", "inputSchema": {"type": "object", "properties": {
+                    "region": {"type": "string", "x-mcp-header": "Region"},
+                }}},
+            ]})),
             "tools/call" => {
                 let server = Arc::clone(self);
                 thread::spawn(move || {
