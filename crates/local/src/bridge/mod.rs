@@ -1,5 +1,26 @@
 //! A stdio server behind Streamable HTTP: sessions for the revisions up to 2025-11-25, single requests for
 //! 2026-07-28. What client and server say to each other passes unchanged; the bridge never translates between eras.
+//!
+//! # Whose process
+//! *Isolated*: one for each session; for requests without session one for each principal (the header
+//! [`PRINCIPAL_HEADER`]), ended when idle. *Shared*: one for all sessions and one for all requests without, since a
+//! server speaks one era to one process. A shared process is initialized once, by the bridge, in the revision that the
+//! first client asked for and without client capabilities; its answer is given to every later session. What it asks of
+//! clients is refused (-32601; `ping` is answered), its log messages are passed on only while one client alone has
+//! requests in flight, its changes of lists go to every session, and updates of resources to those who subscribed.
+//!
+//! # Where a message of the server's goes
+//! Progress and cancellations to the request or question that they name. Requests and other notifications to the
+//! newest request in flight of the session, else to its GET stream, where they wait (a bounded number) until it is
+//! open. Changes of lists and resources to the GET stream if it is open, else as before. In 2026-07-28, subscription
+//! messages to the listening request whose id they carry, and log messages to the newest request that asked for them.
+//! Never to two streams.
+//!
+//! # What the bridge answers itself
+//! Codes -31001 (the process can't be started or has ended; HTTP 503), -31002 (too much at once; 503), -31003 (the
+//! server's answer is not strict JSON-RPC), -31004 (no answer to `initialize`; 504), -31005 (no such session; 404), and
+//! what the transport prescribes for requests that are none. A line of the server's that is no message is logged and
+//! dropped; one of more than 16 MiB ends the process.
 
 mod annotated;
 mod answer;
@@ -111,7 +132,7 @@ impl Default for Timing {
     }
 }
 
-/// How many of anything there may be. What goes beyond is refused with 503 or closed, and counted.
+/// How many of anything there may be. What goes beyond is refused with 503, or closed and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Caps {

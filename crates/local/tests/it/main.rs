@@ -16,4 +16,5 @@ mod processes;
 mod sessions;
 mod shared;
 mod stateless;
+mod tcp;
 mod walls;
