@@ -5,8 +5,8 @@ use std::{collections::VecDeque, path::Path};
 use super::{Entry, Reading, writers};
 use crate::{
     StoreError,
-    index::{BLOCK, Index},
-    log::read::Cursor,
+    index::Index,
+    log::{read::Cursor, segment},
 };
 
 /// Records that one poll returns at most, for each writer.
@@ -29,9 +29,14 @@ impl Tail {
         let mut backlog = Vec::new();
         for reading in writers(directory)? {
             let end = reading.index.as_ref().map(Index::end).transpose()?.flatten();
-            // The indexed part may hold the first of them.
-            let known = end.map_or(0, |(record, _)| record.saturating_sub(records as u64 + BLOCK));
-            let mut cursor = reading.before(known)?;
+            let end = match end {
+                Some((record, _)) => record,
+                // Without an index, the last segment begins near the end.
+                None => {
+                    segment::list(&reading.directory).map_err(reading.unread())?.last().copied().unwrap_or(0)
+                }
+            };
+            let mut cursor = reading.before(end.saturating_sub(records as u64))?;
             let mut last = VecDeque::new();
             while let Some(line) = cursor.next().map_err(reading.unread())? {
                 if last.len() == records {
@@ -54,6 +59,12 @@ impl Tail {
     pub fn poll(&mut self) -> Result<Vec<Entry>, StoreError> {
         let mut added = std::mem::take(&mut self.backlog);
         for (reading, cursor) in &mut self.logs {
+            if !reading.begins(cursor.place())? {
+                // A record was shown that the disk then refused; another place is now that of the next.
+                let next = cursor.index();
+                *cursor = reading.before(next)?;
+                while cursor.index() < next && cursor.next().map_err(reading.unread())?.is_some() {}
+            }
             cursor.refresh().map_err(reading.unread())?;
             for _ in 0..POLL {
                 let Some(line) = cursor.next().map_err(reading.unread())? else { break };

@@ -197,9 +197,7 @@ impl<'a> Check<'a> {
             }
             // A segment that does not begin where the one before ends: go on there, to say what else is wrong.
             let reached = cursor.place().segment;
-            let from = if cursor.index() == 0 && reached == 0 { 0 } else { reached + 1 };
-            let next = segments.iter().copied().find(|first| *first >= from && *first != cursor.index());
-            let Some(next) = next.filter(|next| *next != reached) else { return Ok(()) };
+            let Some(next) = segments.iter().copied().find(|first| *first > reached) else { return Ok(()) };
             let message = format!(
                 "records are missing, or damaged, before it: the one before ends at {}",
                 cursor.index()

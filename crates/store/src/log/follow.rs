@@ -28,7 +28,7 @@ use crate::key::SigningKey;
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 /// Shortest time between two checkpoints, however many records there are: each takes two syncs from the writer.
-const SPACING: Duration = Duration::from_millis(200);
+const SPACING: Duration = Duration::from_millis(500);
 /// Time after which the place to read on from is written again.
 const NOTED: Duration = Duration::from_secs(5);
 

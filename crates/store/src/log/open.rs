@@ -209,11 +209,15 @@ fn start(
     };
     let indexer = Indexer { directory: directory.to_owned(), shared: shared.clone() };
     let (alive, ended) = mpsc::channel(1);
-    let threads = vec![
-        spawn("log-write", alive.clone(), move || writer.run())?,
-        spawn("log-follow", alive.clone(), move || follower.run())?,
-        spawn("log-index", alive, move || indexer.run())?,
-    ];
+    let threads = (|| {
+        Ok(vec![
+            spawn("log-write", alive.clone(), move || writer.run())?,
+            spawn("log-follow", alive.clone(), move || follower.run())?,
+            spawn("log-index", alive, move || indexer.run())?,
+        ])
+    })();
+    // Without all of them there is no log; those that began end with the queue.
+    let threads = threads.inspect_err(|_| queue.close())?;
     Ok(Log {
         queue,
         shared,

@@ -13,6 +13,11 @@ use tokio::sync::oneshot;
 /// Buffers larger than this are not kept for the next batch.
 const KEEP: usize = 4 << 20;
 
+/// How long records that nobody waits for lie at most before they are written alone.
+const LINGER: Duration = Duration::from_millis(5);
+/// So many of them are written at once.
+const MANY: usize = 1024;
+
 /// How an appender hears that its record is durable.
 pub(crate) type Done = oneshot::Sender<Result<LogIndex, AppendError>>;
 
@@ -69,7 +74,28 @@ struct State {
     later: usize,
     later_bytes: usize,
     closed: bool,
-    writer_sleeps: bool,
+    writer: Sleep,
+}
+
+impl State {
+    fn is_idle(&self, kind: Sleep) -> bool {
+        match kind {
+            Sleep::Awake => false,
+            Sleep::UntilAny => self.batch.records.is_empty(),
+            Sleep::UntilWaiting => self.waiting == 0 && self.batch.records.len() < MANY,
+        }
+    }
+}
+
+/// What the writer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Sleep {
+    #[default]
+    Awake,
+    /// Any record.
+    UntilAny,
+    /// A record that somebody waits for, or very many others.
+    UntilWaiting,
 }
 
 /// What the writer got.
@@ -151,37 +177,51 @@ impl Queue {
 
     fn put(&self, mut state: MutexGuard<'_, State>, pairing: Pairing, line: &[u8], done: Option<Done>) {
         state.batch.push(pairing, line, done);
-        let wakes = std::mem::take(&mut state.writer_sleeps);
+        let wakes = state.writer != Sleep::Awake && !state.is_idle(state.writer);
+        if wakes {
+            state.writer = Sleep::Awake;
+        }
         drop(state);
         if wakes {
             self.filled.notify_one();
         }
     }
 
-    /// Swaps what is queued for the empty `batch`, waiting for a record for at most `patience` (none: for ever).
+    /// Swaps what is queued for the empty `batch`, waiting for a record for at most `patience` (none: for ever). What
+    /// nobody waits for lies a few milliseconds, so that it goes with the next that is waited for and not before it.
     pub(crate) fn take(&self, batch: &mut Batch, patience: Option<Duration>) -> Taken {
-        let mut state = self.lock();
-        if state.batch.records.is_empty() && !state.closed {
-            state.writer_sleeps = true;
-            let asleep = |state: &mut State| state.writer_sleeps && !state.closed;
-            state = match patience {
-                None => self.filled.wait_while(state, asleep).unwrap_or_else(PoisonError::into_inner),
-                Some(patience) => {
-                    self.filled
-                        .wait_timeout_while(state, patience, asleep)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-            state.writer_sleeps = false;
-        }
-        if state.batch.records.is_empty() {
+        let mut state = self.sleep(self.lock(), Sleep::UntilAny, patience);
+        if state.is_idle(Sleep::UntilAny) {
             return if state.closed { Taken::Closed } else { Taken::Nothing };
+        }
+        state = self.sleep(state, Sleep::UntilWaiting, Some(LINGER));
+        if state.batch.records.is_empty() {
+            return Taken::Closed;
         }
         std::mem::swap(&mut state.batch, batch);
         state.waiting = 0;
         state.waiting_bytes = 0;
         Taken::Records
+    }
+
+    /// Sleeps while there is no reason to wake, for at most `patience`.
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        kind: Sleep,
+        patience: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.writer = kind;
+        let idle = |state: &mut State| state.is_idle(kind) && !state.closed;
+        state = match patience {
+            None => self.filled.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.filled.wait_timeout_while(state, patience, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        state.writer = Sleep::Awake;
+        state
     }
 
     /// Makes room: these records that nobody waits for are durable now.

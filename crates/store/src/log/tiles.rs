@@ -137,15 +137,6 @@ impl Tiles {
     }
 }
 
-/// A tile's hashes; none if it is missing or has the wrong length.
-pub(crate) fn read(directory: &Path, tile: Tile) -> io::Result<Option<Vec<Hash>>> {
-    match std::fs::read(directory.join(tile.path())) {
-        Ok(bytes) => Ok(tile::decode(&bytes, tile.width)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 fn write(directory: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
     let path: PathBuf = directory.join(tile.path());
     match std::fs::write(&path, bytes) {

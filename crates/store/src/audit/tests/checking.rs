@@ -93,7 +93,9 @@ async fn each_kind_of_edit_is_named() {
         let text = read(path, file);
         write(path, file, text.split_once('\n').unwrap().1);
     };
-    check(&|path| drop_line(path, first), "are not those that the checkpoint");
+    check(&|path| drop_line(path, first), "are missing, or damaged, before it: the one before ends at");
+    let append = |path: &Path, file: &str, text: &str| write(path, file, &(read(path, file) + text));
+    check(&|path| append(path, first, "{"), "are missing, or damaged, before it");
     let last = |path: &Path| file_name(*list(path).unwrap().last().unwrap());
     check(&|path| drop_line(path, &last(path)), "covers");
     check(&|path| std::fs::remove_file(path.join(last(path))).unwrap(), "records, and there are");
