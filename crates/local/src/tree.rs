@@ -66,9 +66,13 @@ impl Tree {
         self.descendants(root).iter().fold(own, |sum, (_, entry)| sum.saturating_add(entry.ticks))
     }
 
-    /// The processes of a session (see `setsid(2)`), not counting its leader.
-    pub(crate) fn session(&self, leader: u32) -> Vec<(u32, Entry)> {
-        let member = |(pid, entry): &(&u32, &Entry)| entry.session == leader && **pid != leader;
+    /// The processes of a session (see `setsid(2)`) whose leader has ended and was waited for. While there are any, the
+    /// kernel gives the leader's number to no other process: a leader that is there is another's, and so is its session.
+    pub(crate) fn orphaned_session(&self, leader: u32) -> Vec<(u32, Entry)> {
+        if self.entries.contains_key(&leader) {
+            return Vec::new();
+        }
+        let member = |(_, entry): &(&u32, &Entry)| entry.session == leader;
         self.entries.iter().filter(member).map(|(pid, entry)| (*pid, *entry)).collect()
     }
 }

@@ -22,7 +22,7 @@ use super::{BridgeError, Listen, endpoint, endpoint::Door, host::Host};
 /// Bytes of the longest path of a socket that the kernel takes (unix(7)).
 pub const LONGEST_SOCKET_PATH: usize = 107;
 
-/// How long the headers of a request may take.
+/// How long the headers of a request may take, the silence before them included.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How long connections may take to end once everything behind them has.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -49,6 +49,7 @@ impl Listener {
     pub(super) async fn serve(self, host: &Arc<Host>, shutdown: impl Future<Output = ()> + Send) {
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut failing = false;
         loop {
             while connections.try_join_next().is_some() {}
             let full = connections.len() >= host.config.caps.connections;
@@ -58,14 +59,18 @@ impl Listener {
                 _ = connections.join_next(), if full => {}
                 accepted = self.accept(), if !full => match accepted {
                     Ok(Accepted::Unix(stream)) => {
+                        failing = false;
                         connections.spawn(connection(Arc::clone(host), Door::Unix, stream));
                     }
                     Ok(Accepted::Tcp(stream, own)) => {
+                        failing = false;
                         connections.spawn(connection(Arc::clone(host), Door::Tcp(own), stream));
                     }
                     Err(error) => {
-                        // Out of descriptors, most likely: it passes when connections end.
-                        tracing::warn!(server = host.config.name, %error, "no connection accepted");
+                        // Out of descriptors, most likely: it passes when connections end. Said once each time.
+                        if !std::mem::replace(&mut failing, true) {
+                            tracing::warn!(server = host.config.name, %error, "no connection accepted");
+                        }
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
@@ -125,10 +130,14 @@ async fn connection(
 ) {
     let closing = host.closing.clone();
     let service = service_fn(move |request| endpoint::serve(Arc::clone(&host), door, request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new());
+    match door {
+        // The gateway keeps connections for later. One that is closed under its hands costs it a request.
+        Door::Unix => http.header_read_timeout(None),
+        Door::Tcp(_) => http.header_read_timeout(HEADER_TIME),
+    };
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

@@ -181,7 +181,7 @@ impl Process {
     /// A supervisor leaves nothing behind, unless it was itself killed. What is still of its session then goes too.
     async fn sweep(&self, log: &Log) {
         for _ in 0..100 {
-            let left = Tree::read().map(|tree| tree.session(self.pid)).unwrap_or_default();
+            let left = Tree::read().map(|tree| tree.orphaned_session(self.pid)).unwrap_or_default();
             let left: Vec<_> = left.into_iter().filter(|(_, entry)| !entry.zombie).collect();
             if left.is_empty() {
                 return;

@@ -82,15 +82,38 @@ async fn what_a_server_started_ends_with_it() {
 }
 
 #[tokio::test]
+async fn what_a_server_abandons_does_not_stay_as_a_zombie() {
+    let bridge = Bridge::start(server(&[])).await;
+    let session = bridge.session("2025-06-18").await;
+    let server: u32 = session.text("pid", json!({})).await.parse().unwrap();
+    assert_eq!(session.text("abandon", json!({"count": 5})).await, "abandoned");
+    let supervisor = parent(server);
+    let children = || {
+        let pids = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
+        pids.filter(|pid: &u32| parent(*pid) == supervisor).count()
+    };
+    assert!(children() > 1, "nothing was abandoned");
+    until("they are buried", || std::future::ready(children() == 1)).await;
+    assert_eq!(session.text("echo", json!({"text": "alive"})).await, "alive");
+    bridge.stop().await;
+}
+
+/// The parent of a process; 0 if it is gone.
+fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+    field.unwrap_or(0)
+}
+
+#[tokio::test]
 async fn a_supervisor_that_is_killed_takes_its_server_with_it() {
     let bridge = Bridge::start(shell("trap '' TERM; exec $PEER server --ignore-end")).await;
     let session = bridge.session("2025-11-25").await;
     session.text("children", json!({"count": 2, "how": "plain"})).await;
     let server: u32 = session.text("pid", json!({})).await.parse().unwrap();
     let pids = descendants_of_peers(bridge.directory.path());
-    let stat = std::fs::read_to_string(format!("/proc/{server}/stat")).unwrap();
-    let supervisor: u32 =
-        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let supervisor = parent(server);
     let waiting = session.post(&call(1, "never", json!({}))).await;
     kill(supervisor);
     gone("server and children are gone", &pids).await;

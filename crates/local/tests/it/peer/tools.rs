@@ -147,6 +147,17 @@ impl Call<'_> {
                 thread::sleep(Duration::from_millis(self.number("ms")));
                 done("spawned")
             }
+            // Children that are left behind and end soon after.
+            "abandon" => {
+                for _ in 0..self.number("count") {
+                    let left =
+                        Command::new("sh").args(["-c", "sleep 0.2 & exit 0"]).stdout(Stdio::null()).status();
+                    if let Err(error) = left {
+                        return Outcome::Text(format!("no child: {error}"));
+                    }
+                }
+                done("abandoned")
+            }
             "signal" => {
                 let pid = i32::try_from(self.number("pid")).ok().and_then(rustix::process::Pid::from_raw);
                 let sent = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::USR1));
