@@ -182,3 +182,46 @@ fn a_token_is_alone_on_standard_output() {
         ],
     );
 }
+
+#[test]
+fn the_record_is_read() {
+    let place = Place::new();
+    place.write("r.yaml", &resources(&place, &[("alice@example.com", "todo_list")]));
+    let mut up = Up::start(&place, &["-f", "r.yaml"]);
+    let token = place.token("alice@example.com");
+    assert_eq!(up.call("dev/demo", &token, "todo_list", "{}").status, 200);
+    assert_eq!(up.call("dev/demo", &token, "write_file", "{}").status, 403);
+    place.write("r.yaml", &resources(&place, &[("alice@example.com", "clock")]));
+    up.wait_for("in force revision=\"2-");
+    up.stop();
+    check(
+        "the_record_is_read",
+        &place,
+        &[
+            &["audit", "tail", "-n", "5"],
+            &["audit", "search", "--effect", "deny", "--tool", "write_file"],
+            &["audit", "search", "--tool", "nothing"],
+            &["audit", "search", "--tool", "nothing", "--output", "json"],
+            &["audit", "search", "--since", "tomorrow"],
+            &["audit", "show", "2"],
+            &["audit", "show", "1", "--output", "yaml"],
+            &["audit", "show", "99999"],
+            &["audit", "export", "copy"],
+            &["audit", "export", "copy"],
+            &["explain", "--as", "alice@example.com", "--server", "dev/demo", "--tool", "clock", "--at", "1"],
+            &["explain", "--as", "alice@example.com", "--server", "dev/demo", "--tool", "clock"],
+            &["explain", "--as", "alice@example.com", "--server", "dev/demo", "--at", "7"],
+        ],
+    );
+    let verified = place.run(&["audit", "verify"]);
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+
+    // One byte of the log is another.
+    let log = place.data().join("log/local");
+    let segment = log.join("segment-00000000000000000000.jsonl");
+    let text = std::fs::read_to_string(&segment).unwrap().replacen("todo_list", "todo_lost", 1);
+    std::fs::write(&segment, text).unwrap();
+    let refused = place.run(&["audit", "verify"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stdout.contains("NOT OK"), "{}", refused.stdout);
+}

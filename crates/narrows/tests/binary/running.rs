@@ -83,6 +83,12 @@ impl Place {
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
             (r"\b(\d+)-[0-9a-f]{16}\b", "$1-DIGEST"),
             (r"\bpid=\d+", "pid=PID"),
+            (r"hmac-sha256:[0-9a-f]{64}", "hmac-sha256:DIGEST"),
+            (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
+            (r"/local\+[0-9a-f]{8}\+\S+", "/local+KEY"),
+            (r"(durationMs\W+)[0-9.]+", "${1}MILLISECONDS"),
+            (r"\d+ bytes", "SIZE bytes"),
+            (r"(?m) +$", ""),
         ];
         patterns.iter().fold(text, |text, (pattern, name)| {
             Regex::new(pattern).unwrap().replace_all(&text, *name).into_owned()
