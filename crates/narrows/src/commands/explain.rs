@@ -128,7 +128,7 @@ fn principal(args: &ExplainArgs, resources: &ResourceSet) -> Result<Principal, F
         provider: name.parse().map_err(|error| Failure::from_error(&error).in_usage("--provider"))?,
         issuer: issuer.into(),
         subject: subject.into(),
-        on_behalf_of: None,
+        agent: None,
         groups: groups.into(),
     })
 }

@@ -48,12 +48,31 @@ impl InForce {
 }
 
 impl Publisher {
-    /// Begins with what was published last, without calling it a change.
-    pub(super) fn resume(&mut self) -> Result<(), Failure> {
-        let Some(saved) = self.state.latest_snapshot().map_err(Failure::from_store)? else { return Ok(()) };
+    /// Begins: with the first state of the files, or without files with what was published last. What was in force
+    /// when the last run ended is no change.
+    pub(super) async fn begin(&mut self, first: Option<ResourceSet>, origin: &str) -> Result<(), Failure> {
+        let saved = self.state.latest_snapshot().map_err(Failure::from_store)?;
+        match (saved, first) {
+            (None, None) => Ok(()),
+            (Some(saved), None) => self.resume(saved),
+            (None, Some(set)) => self.publish(set, origin).await,
+            (Some(saved), Some(set)) => {
+                let canonical = set.to_canonical_json().map_err(|error| Failure::from_error(&error))?;
+                if canonical == saved.resources {
+                    return self.resume(saved);
+                }
+                let revision = Revision { number: saved.number, digest: saved.digest.into() };
+                self.current = InForce { revision, canonical: saved.resources };
+                self.publish(set, origin).await
+            }
+        }
+    }
+
+    fn resume(&mut self, saved: SavedSnapshot) -> Result<(), Failure> {
         let set = ResourceSet::from_json(&saved.resources).map_err(|error| {
             Failure::from_error(&error)
                 .during(&format!("revision {} in the database can't be read", saved.number))
+                .hint("give the resources with `-f`")
         })?;
         let snapshot = compile(saved.number, set)?;
         self.put_in_force(Arc::new(snapshot), saved.resources);

@@ -139,10 +139,7 @@ impl System {
             gateway: Arc::clone(&gateway),
             current: InForce::nothing(),
         };
-        publisher.resume()?;
-        if let Some(first) = resources.first.take() {
-            publisher.publish(first, &follow::origin(&resources.files)).await?;
-        }
+        publisher.begin(resources.first.take(), &follow::origin(&resources.files)).await?;
         let (is_empty, admin_address) = (publisher.is_empty(), doors.admin_address);
         let tasks = Tasks::start(gateway, doors, publisher, resources, certificate);
         let kept = Kept { log, local, authenticator, telemetry };
