@@ -14,7 +14,12 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use narrows_local::ServerStatus;
 
 use crate::{
-    cli::UpArgs, data_dir::DataDir, environment::Environment, failure::Failure, output, signals::Signals,
+    cli::{LogFormat, UpArgs},
+    data_dir::DataDir,
+    environment::Environment,
+    failure::Failure,
+    output,
+    signals::Signals,
 };
 use plan::{Plan, Source, Transport};
 use system::System;
@@ -24,9 +29,17 @@ const ENDED_BY_SIGNAL: u8 = 130;
 /// How long the greeting waits for the demo's server.
 const DEMO_PATIENCE: Duration = Duration::from_secs(10);
 
+/// For people who have just begun.
+const NEXT: &str = "What to do next:
+  narrows up --demo                               try it with a demo server and two people
+  narrows check -f narrows.yaml                   check resources of your own (docs/configuration.md)
+  narrows up -f narrows.yaml                      run with them
+  narrows token create --subject you@example.com  make a token";
+
 /// Runs until a signal, or until a part of it fails.
 pub(crate) async fn run(args: UpArgs, root: PathBuf, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
+    let log_format = args.log_format;
     let plan = Plan::check(args)?;
     let data_dir = DataDir::open_or_create(root)?;
     let _lock = data_dir.lock()?;
@@ -34,7 +47,7 @@ pub(crate) async fn run(args: UpArgs, root: PathBuf, environment: &Environment) 
         started = System::start(&plan, &data_dir, environment) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    say(&plan, &system);
+    say(&plan, &system, log_format);
     if plan.source == Source::Demo {
         tokio::select! {
             greeted = greet(&data_dir, &system) => greeted?,
@@ -57,7 +70,7 @@ async fn end(system: System, mut signals: Signals, result: Result<(), Failure>) 
 }
 
 /// What an operator should know now that it runs.
-fn say(plan: &Plan, system: &System) {
+fn say(plan: &Plan, system: &System, log_format: LogFormat) {
     tracing::info!(url = %system.public_url, admin = %system.admin_address, "listening");
     match plan.transport {
         Transport::Loopback | Transport::Tls { .. } => {}
@@ -67,13 +80,10 @@ fn say(plan: &Plan, system: &System) {
     }
     if system.is_empty {
         tracing::warn!("nothing is configured: every request is denied");
-        eprintln!(
-            "What to do next:\n  \
-             narrows up --demo                               try it with a demo server and two people\n  \
-             narrows check -f narrows.yaml                   check resources of your own (docs/configuration.md)\n  \
-             narrows up -f narrows.yaml                      run with them\n  \
-             narrows token create --subject you@example.com  make a token"
-        );
+        match log_format {
+            LogFormat::Text => eprintln!("{NEXT}"),
+            LogFormat::Json => {}
+        }
     }
 }
 
