@@ -77,7 +77,7 @@ fn main() {
         provider: "builtin".parse().unwrap(),
         issuer: "urn:narrows:bench".into(),
         subject: "alice".into(),
-        on_behalf_of: None,
+        agent: None,
         groups: Arc::new([]),
     };
     let condition = r#"args.path.startsWith("/srv/") && principal.kind == "user""#;

@@ -43,7 +43,7 @@ pub enum Action<'a> {
     /// Any other method by name, in either direction: `tasks/get`, `sampling/createMessage` asked by the server,
     /// a method of an extension.
     Method {
-        /// The JSON-RPC method.
+        /// The JSON-RPC method; empty while it is not known.
         name: &'a str,
     },
 }
@@ -51,9 +51,9 @@ pub enum Action<'a> {
 /// The facts of a request that conditions may use as `request`, besides those of the action itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestFacts<'a> {
-    /// The JSON-RPC method.
+    /// The JSON-RPC method; empty while it is not known.
     pub method: &'a str,
-    /// The protocol revision in force, for example `2025-11-25`.
+    /// The protocol revision in force, for example `2025-11-25`; empty while it is not known.
     pub revision: &'a str,
     /// The peer's address without port, as text; empty where there is none.
     pub ip: &'a str,

@@ -267,6 +267,7 @@ impl Enforcer {
         request_id: &str,
     ) -> Result<Vec<u8>, AppendError> {
         let principal = origin.principal;
+        let (actor, on_behalf_of) = principal.acting();
         let digest = facts.arguments.map(|arguments| self.digest(arguments));
         let rule = rule_text(&decision.verdict);
         let revision = decision.revision.to_string();
@@ -281,8 +282,8 @@ impl Enforcer {
                     PrincipalKind::ServiceAccount => "serviceAccount",
                 },
                 issuer: &principal.issuer,
-                subject: &principal.subject,
-                on_behalf_of: principal.on_behalf_of.as_deref(),
+                subject: actor,
+                on_behalf_of,
                 groups: &principal.groups,
             }),
             source: Some(Source { ip: origin.ip, user_agent: origin.user_agent }),

@@ -51,9 +51,9 @@ pub struct Actor<'a> {
     pub kind: &'a str,
     /// The token's issuer; empty for `system` and `anonymous`.
     pub issuer: &'a str,
-    /// The subject.
+    /// Who acted: the agent that a token names (RFC 8693 `act`), else the token's subject.
     pub subject: &'a str,
-    /// The person an agent acts for.
+    /// The token's subject, where an agent acted for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<&'a str>,
     /// The groups that counted.

@@ -89,7 +89,7 @@ pub(super) fn judge(claims: Value<'_>, rules: &Rules, now: i64) -> Result<Claims
             provider: rules.provider.clone(),
             issuer: Arc::clone(&rules.issuer),
             subject: local.into(),
-            on_behalf_of: actors(claims.get("act"))?,
+            agent: actors(claims.get("act"))?,
             groups: groups(claims.get(&rules.groups_claim))?,
         },
         names: TokenNames { issuer: Arc::clone(&rules.issuer), subject, token_id, issued_at },

@@ -50,11 +50,13 @@ pub(crate) struct Fault {
     pub(crate) hint: Option<String>,
 }
 
-/// What an expression depends on that may be unknown when listing.
+/// What an expression depends on that may be unknown when listing or before a message is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mentions {
     pub(crate) args: bool,
     pub(crate) method: bool,
+    /// `request.protocolVersion`.
+    pub(crate) revision: bool,
     /// `request.tool`, `request.resource` or `request.prompt`.
     pub(crate) target: bool,
 }
@@ -252,6 +254,7 @@ impl Checker {
         }
         match (root.as_str(), field) {
             ("request", "method") => self.mentions.method = true,
+            ("request", "protocolVersion") => self.mentions.revision = true,
             ("request", "tool" | "resource" | "prompt") => self.mentions.target = true,
             (_, _) => {}
         }

@@ -25,8 +25,7 @@ use crate::{
 pub(super) const MATCHER_PREFIX: &str = "@pattern";
 
 /// The fields of `principal`.
-pub(super) const PRINCIPAL_FIELDS: &[&str] =
-    &["subject", "issuer", "provider", "groups", "kind", "onBehalfOf"];
+pub(super) const PRINCIPAL_FIELDS: &[&str] = &["subject", "issuer", "provider", "groups", "kind", "agent"];
 
 /// The fields of `request`.
 pub(super) const REQUEST_FIELDS: &[&str] =
@@ -74,9 +73,16 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Whether the method is unknown: an entry of a list will be used with another method than the list's.
+    /// Whether the method is unknown: an entry of a list will be used with another method than the list's, and
+    /// before a message is read it has none.
     fn method_unknown(&self) -> bool {
-        self.arguments_unknown() || LIST_METHODS.contains(&self.query.request.method)
+        let method = self.query.request.method;
+        self.arguments_unknown() || method.is_empty() || LIST_METHODS.contains(&method)
+    }
+
+    /// Whether the protocol revision is unknown: before a message is read.
+    fn revision_unknown(&self) -> bool {
+        self.query.request.revision.is_empty()
     }
 
     /// Whether tool, resource and prompt are unknown: when the server itself is asked for.
@@ -88,6 +94,7 @@ impl<'a> Facts<'a> {
     pub(super) fn leaves_open(&self, mentions: Mentions) -> bool {
         (mentions.args && self.arguments_unknown())
             || (mentions.method && self.method_unknown())
+            || (mentions.revision && self.revision_unknown())
             || (mentions.target && self.target_unknown())
     }
 
@@ -101,7 +108,7 @@ impl<'a> Facts<'a> {
                 PrincipalKind::User => "user",
                 PrincipalKind::ServiceAccount => "serviceAccount",
             }),
-            "onBehalfOf" => text(principal.on_behalf_of.as_deref().unwrap_or_default()),
+            "agent" => text(principal.agent.as_deref().unwrap_or_default()),
             "groups" => {
                 let groups: Vec<Box<dyn Val + '_>> = principal
                     .groups
@@ -126,7 +133,7 @@ impl<'a> Facts<'a> {
         Some(match field {
             "namespace" => text(query.server.namespace.as_str()),
             "server" => text(query.server.name.as_str()),
-            "protocolVersion" => text(query.request.revision),
+            "protocolVersion" if !self.revision_unknown() => text(query.request.revision),
             "ip" => text(query.request.ip),
             "time" => text(self.time.get_or_init(|| {
                 jiff::fmt::temporal::DateTimePrinter::new().precision(Some(0)).timestamp_to_string(&query.now)

@@ -13,18 +13,23 @@ fn principal() -> Principal {
         provider: "corp".parse().unwrap(),
         issuer: "https://login.example.com".into(),
         subject: "alice@example.com".into(),
-        on_behalf_of: None,
+        agent: None,
         groups: ["dev".into(), "ops".into()].into(),
     }
 }
 
 fn ask<T>(action: Action<'_>, method: &str, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
+    let request = RequestFacts { method, revision: "2025-11-25", ip: "127.0.0.1" };
+    ask_with(action, request, judge)
+}
+
+fn ask_with<T>(action: Action<'_>, request: RequestFacts<'_>, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
     let principal = principal();
     let query = Query {
         principal: &principal,
         server: &"dev/files".parse().unwrap(),
         action,
-        request: RequestFacts { method, revision: "2025-11-25", ip: "127.0.0.1" },
+        request,
         now: "2026-11-22T10:00:00.25Z".parse().unwrap(),
     };
     judge(&Facts::new(&query))
@@ -81,7 +86,7 @@ fn conditions_see_principal_request_and_arguments() {
     check(r#"principal.groups.exists(g, g == "ops")"#, "true");
     check(r#"principal.subject.endsWith("@example.com")"#, "true");
     check(r#"principal.issuer == "https://login.example.com" && principal.provider == "corp""#, "true");
-    check(r#"principal.kind == "user" && principal.onBehalfOf == """#, "true");
+    check(r#"principal.kind == "user" && principal.agent == """#, "true");
     check(r#"request.method == "tools/call" && request.tool == "read_file""#, "true");
     check(r#"request.namespace == "dev" && request.server == "files""#, "true");
     check(r#"request.resource == "" && request.prompt == """#, "true");
@@ -162,6 +167,24 @@ fn the_server_itself_leaves_the_target_open() {
     check("args.x == 1", "open");
     check(r#"request.namespace == "dev""#, "true");
     check(r#"principal.subject == "bob""#, "false");
+}
+
+/// A server is asked for before the message to it is read.
+#[test]
+fn what_is_empty_is_not_known_yet() {
+    let check = |source: &str, action, expected: &str| {
+        let request = RequestFacts { method: "", revision: "", ip: "127.0.0.1" };
+        let truth = ask_with(action, request, |facts| compiled(source).evaluate(facts));
+        assert_eq!(say(truth), expected, "{source}");
+    };
+    for action in [Action::UseServer, Action::ReadResource { uri: "file:///a" }] {
+        check(r#"request.protocolVersion == "2025-06-18""#, action, "open");
+        check(r#"request.protocolVersion != "2025-06-18""#, action, "open");
+        check(r#"request.protocolVersion == """#, action, "open");
+        check(r#"request.method == "resources/read""#, action, "open");
+        check(r#"request.protocolVersion == "x" && principal.subject == "bob""#, action, "false");
+        check(r#"request.protocolVersion == "x" || request.ip == "127.0.0.1""#, action, "true");
+    }
 }
 
 #[test]

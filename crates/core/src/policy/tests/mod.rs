@@ -16,7 +16,7 @@ pub(super) fn principal(kind: PrincipalKind, provider: &str, subject: &str, grou
         provider: provider.parse().unwrap(),
         issuer: format!("https://{provider}.example").into(),
         subject: subject.into(),
-        on_behalf_of: None,
+        agent: None,
         groups: groups.iter().map(|group| Arc::from(*group)).collect(),
     }
 }
@@ -180,4 +180,25 @@ fn a_rule_for_many_servers_is_found() {
         assert!(matches!(verdict, Verdict::Allow(_)), "s{number}");
     }
     assert_eq!(ask(&snapshot, &alice, "dev/files", READ).verdict, Verdict::Deny(Denial::NoGrant));
+}
+
+/// The gateway asks for the server before it has read what the message says of itself.
+#[test]
+fn a_condition_on_the_revision_does_not_hide_the_server() {
+    let all = "tools: ['*'], resources: ['*'], resourceTemplates: ['*'], prompts: ['*'], methods: ['*']";
+    let when = r#"when: 'request.protocolVersion == "2025-06-18"'"#;
+    let allow = format!("{all}, {when} }}");
+    let deny = format!("{all} }}, {{ effect: deny, namespaces: [dev], servers: [files], {all}, {when} }}");
+    for (rules, may_with_old, may_with_new) in [(allow, true, false), (deny, false, true)] {
+        let snapshot = snapshot(&ONE_SERVER.replace("tools: ['read_*'] }", &rules));
+        let (alice, server) = (user("alice", &[]), "dev/files".parse().unwrap());
+        let may = |action, revision| {
+            let request = RequestFacts { revision, ..RequestFacts::default() };
+            let query = Query { principal: &alice, server: &server, action, request, now: now() };
+            matches!(snapshot.decide(&snapshot.grants(&alice), &query).verdict, Verdict::Allow(_))
+        };
+        assert!(may(Action::UseServer, ""), "{rules}");
+        assert_eq!(may(READ, "2025-06-18"), may_with_old, "{rules}");
+        assert_eq!(may(READ, "2025-11-25"), may_with_new, "{rules}");
+    }
 }

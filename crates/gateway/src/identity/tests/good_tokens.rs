@@ -66,7 +66,7 @@ async fn an_identity_says_who_and_how_long() {
     assert_eq!(principal.provider.as_str(), "corp");
     assert_eq!(principal.issuer.as_ref(), ISSUER);
     assert_eq!(principal.subject.as_ref(), "alice");
-    assert_eq!(principal.on_behalf_of, None);
+    assert_eq!(principal.agent, None);
     let groups: Vec<&str> = principal.groups.iter().map(AsRef::as_ref).collect();
     assert_eq!(groups, ["dev", "ops", "très bien"]);
     assert_eq!(identity.expires, at(NOW + super::HOUR));
@@ -95,9 +95,9 @@ async fn optional_claims_in_their_forms() {
     assert_eq!(principal("aud", json!([super::AUDIENCE, RESOURCE])).await.subject.as_ref(), "alice");
     // Who acts is recorded; who may is the subject all the same.
     let acted = principal("act", json!({ "sub": "agent" })).await;
-    assert_eq!((acted.subject.as_ref(), acted.on_behalf_of.as_deref()), ("alice", Some("agent")));
+    assert_eq!((acted.subject.as_ref(), acted.agent.as_deref()), ("alice", Some("agent")));
     let chain = principal("act", json!({ "sub": "agent", "act": { "sub": "planner" } })).await;
-    assert_eq!(chain.on_behalf_of.as_deref(), Some("planner, agent"));
+    assert_eq!(chain.agent.as_deref(), Some("planner, agent"));
     // Only the built-in issuer has service accounts.
     let pretender = principal("sub", json!("system:serviceaccount:ci")).await;
     assert_eq!(
