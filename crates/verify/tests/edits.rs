@@ -218,8 +218,6 @@ fn apply(path: &Path, edit: &Edit, at: prop::sample::Index) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
-
     #[test]
     fn no_edit_of_the_records_is_accepted(edit in edit(), at in any::<prop::sample::Index>(), segment in any::<prop::sample::Index>()) {
         both_refuse(&written().log, |copy| {
