@@ -12,7 +12,7 @@ mod tests;
 use thiserror::Error;
 
 use crate::{
-    envelope::{EnvelopeError, Request},
+    envelope::{EnvelopeError, Notification, Request},
     json::{Kind, Value},
     revision::{Era, Revision},
 };
@@ -139,61 +139,91 @@ pub fn agree<'h>(
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
     request: &Request<'_>,
 ) -> Result<AgreedHeaders, HeaderMismatch> {
-    let received = Received::read(headers)?;
-    let body_version = request
-        .params
-        .and_then(|params| params.at(&["_meta", META_VERSION]))
-        .and_then(Value::as_string)
-        .ok_or(HeaderMismatch::Differs("MCP-Protocol-Version"))?;
-    let revision = match received.version {
-        None => return Err(HeaderMismatch::Missing("MCP-Protocol-Version")),
-        Some(version) if version == body_version => {
-            version.parse().map_err(|_| HeaderMismatch::Malformed("MCP-Protocol-Version"))?
-        }
-        Some(_) => return Err(HeaderMismatch::Differs("MCP-Protocol-Version")),
-    };
-    match received.method {
-        None => return Err(HeaderMismatch::Missing("Mcp-Method")),
-        Some(method) if method == request.method => {}
-        Some(_) => return Err(HeaderMismatch::Differs("Mcp-Method")),
-    }
-    let mut list = vec![
-        (VERSION.to_owned(), Revision::as_str(revision).to_owned()),
-        (METHOD.to_owned(), request.method.clone().into_owned()),
-    ];
-    if let Some(name) = name(request, received.name)? {
-        list.push((NAME.to_owned(), name));
-    }
-    if !received.params.is_empty() {
-        let scalars = Scalars::of(request.params.and_then(|params| params.get("arguments")));
-        for (header, text) in received.params {
-            let text = decode(text).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
-            let written = scalars.written(&text).ok_or(HeaderMismatch::Differs("Mcp-Param"))?;
-            list.push((header, written));
-        }
-    }
-    Ok(AgreedHeaders { revision, list })
+    let body = Body { method: &request.method, params: request.params, is_request: true };
+    body.agree(Received::read(headers)?)
 }
 
-/// The `Mcp-Name` to send on, once the one received (if any) agrees with the body.
-fn name(request: &Request<'_>, received: Option<&str>) -> Result<Option<String>, HeaderMismatch> {
-    let of_body = |member| request.params?.get(member)?.as_string();
-    let (candidates, required): (&[&str], bool) = match &*request.method {
-        "tools/call" | "prompts/get" => (&["name"], true),
-        "resources/read" => (&["uri"], true),
-        // Extensions name their subject too (tasks, by `taskId`).
-        _ => (&["name", "uri", "taskId"], false),
-    };
-    let Some(received) = received else {
-        return if required { Err(HeaderMismatch::Missing("Mcp-Name")) } else { Ok(None) };
-    };
-    let decoded = decode(received).ok_or(HeaderMismatch::Malformed("Mcp-Name"))?;
-    candidates
-        .iter()
-        .filter_map(|member| of_body(member))
-        .find(|name| *name == decoded)
-        .map(|name| Some(encode(&name)))
-        .ok_or(HeaderMismatch::Differs("Mcp-Name"))
+/// As [`agree`], for a notification, whose body need not say its revision nor have a name; where it does and a header
+/// does too, they must say the same.
+///
+/// # Errors
+/// [`HeaderMismatch`] with the first difference.
+pub fn agree_notification<'h>(
+    headers: impl Iterator<Item = (&'h str, &'h [u8])>,
+    notification: &Notification<'_>,
+) -> Result<AgreedHeaders, HeaderMismatch> {
+    let body = Body { method: &notification.method, params: notification.params, is_request: false };
+    body.agree(Received::read(headers)?)
+}
+
+/// What headers are compared with.
+struct Body<'a> {
+    method: &'a str,
+    params: Option<Value<'a>>,
+    is_request: bool,
+}
+
+impl Body<'_> {
+    fn agree(&self, received: Received<'_>) -> Result<AgreedHeaders, HeaderMismatch> {
+        let revision = self.revision(received.version)?;
+        match received.method {
+            None => return Err(HeaderMismatch::Missing("Mcp-Method")),
+            Some(method) if method == self.method => {}
+            Some(_) => return Err(HeaderMismatch::Differs("Mcp-Method")),
+        }
+        let mut list = vec![
+            (VERSION.to_owned(), Revision::as_str(revision).to_owned()),
+            (METHOD.to_owned(), self.method.to_owned()),
+        ];
+        if let Some(name) = self.name(received.name)? {
+            list.push((NAME.to_owned(), name));
+        }
+        if !received.params.is_empty() {
+            let scalars = Scalars::of(self.params.and_then(|params| params.get("arguments")));
+            for (header, text) in received.params {
+                let text = decode(text).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
+                let written = scalars.written(&text).ok_or(HeaderMismatch::Differs("Mcp-Param"))?;
+                list.push((header, written));
+            }
+        }
+        Ok(AgreedHeaders { revision, list })
+    }
+
+    fn revision(&self, received: Option<&str>) -> Result<Revision, HeaderMismatch> {
+        let received = received.ok_or(HeaderMismatch::Missing("MCP-Protocol-Version"))?;
+        let agrees = match self.params.and_then(|params| params.at(&["_meta", META_VERSION])) {
+            Some(said) => said.as_string().is_some_and(|said| said == received),
+            None => !self.is_request,
+        };
+        if !agrees {
+            return Err(HeaderMismatch::Differs("MCP-Protocol-Version"));
+        }
+        match received.parse::<Revision>() {
+            Ok(revision) if revision.era() == Era::Stateless => Ok(revision),
+            Ok(_) | Err(_) => Err(HeaderMismatch::Malformed("MCP-Protocol-Version")),
+        }
+    }
+
+    /// The `Mcp-Name` to send on, once the one received (if any) agrees with the body.
+    fn name(&self, received: Option<&str>) -> Result<Option<String>, HeaderMismatch> {
+        let of_body = |member| self.params?.get(member)?.as_string();
+        let (candidates, required): (&[&str], bool) = match self.method {
+            "tools/call" | "prompts/get" => (&["name"], self.is_request),
+            "resources/read" => (&["uri"], self.is_request),
+            // Extensions name their subject too (tasks, by `taskId`).
+            _ => (&["name", "uri", "taskId"], false),
+        };
+        let Some(received) = received else {
+            return if required { Err(HeaderMismatch::Missing("Mcp-Name")) } else { Ok(None) };
+        };
+        let decoded = decode(received).ok_or(HeaderMismatch::Malformed("Mcp-Name"))?;
+        candidates
+            .iter()
+            .filter_map(|member| of_body(member))
+            .find(|name| *name == decoded)
+            .map(|name| Some(encode(&name)))
+            .ok_or(HeaderMismatch::Differs("Mcp-Name"))
+    }
 }
 
 /// The headers that say something of the body, each at most once.

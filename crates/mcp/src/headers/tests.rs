@@ -1,4 +1,4 @@
-use super::{HeaderMismatch, agree, legacy, required_meta, stateless_meta};
+use super::{HeaderMismatch, agree, agree_notification, legacy, required_meta, stateless_meta};
 use crate::{
     envelope::{self, Message, Sender},
     json::{Document, Limits},
@@ -274,6 +274,54 @@ fn raw_bytes() {
         let outcome = outcome(&[version, method, ("mcp-name", name)], &call);
         assert_eq!(outcome, Err(HeaderMismatch::Malformed("Mcp-Name")));
     }
+}
+
+/// A notification's headers are compared like a request's, but its body need not say its revision.
+#[test]
+fn notifications() {
+    use HeaderMismatch::{Ambiguous, Differs, Malformed, Missing, Repeated};
+    const V: &str = "MCP-Protocol-Version";
+    let check = |headers: &[(&str, &str)], params: &str, expected: Result<&str, HeaderMismatch>| {
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/x"{params}}}"#);
+        let document = Document::parse(text.as_bytes(), &Limits::CLIENT).unwrap();
+        let Message::Notification(message) = envelope::parse(document.root(), Sender::Client).unwrap() else {
+            panic!("no notification: {text}");
+        };
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let agreed = agree_notification(headers, &message);
+        let sent = agreed.map(|agreed| agreed.iter().map(|(n, v)| format!("{n}: {v}\n")).collect::<String>());
+        assert_eq!(sent.as_deref().map_err(|error| *error), expected, "{text}");
+    };
+    let method = ("mcp-method", "notifications/x");
+    let good = "mcp-protocol-version: 2026-07-28\nmcp-method: notifications/x\n";
+    let meta = |version: &str| {
+        format!(r#","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":{version}}}}}"#)
+    };
+    check(&[VERSION, method], "", Ok(good));
+    check(&[VERSION, method, ("host", "x"), ("mcp-other", "y")], r#","params":{}"#, Ok(good));
+    check(&[VERSION, method], &meta(r#""2026-07-28""#), Ok(good));
+    check(&[VERSION, method], &meta(r#""2025-11-25""#), Err(Differs(V)));
+    check(&[VERSION, method], &meta("1"), Err(Differs(V)));
+    check(&[method], "", Err(Missing(V)));
+    check(&[VERSION, VERSION, method], "", Err(Repeated(V)));
+    check(&[("mcp-protocol-version", "2025-11-25"), method], "", Err(Malformed(V)));
+    check(&[("mcp-protocol-version", "2026-07-29"), method], "", Err(Malformed(V)));
+    check(&[VERSION], "", Err(Missing("Mcp-Method")));
+    check(&[VERSION, ("mcp-method", "notifications/y")], "", Err(Differs("Mcp-Method")));
+    check(&[VERSION, ("mcp-method", "tools/call")], "", Err(Differs("Mcp-Method")));
+    check(&[VERSION, ("mcp_method", "notifications/x")], "", Err(Ambiguous));
+    check(&[VERSION, method, ("mcp-name", "echo")], "", Err(Differs("Mcp-Name")));
+    check(
+        &[VERSION, method, ("mcp-name", "echo")],
+        r#","params":{"name":"other"}"#,
+        Err(Differs("Mcp-Name")),
+    );
+    let named = format!("{good}mcp-name: t-1\n");
+    check(&[VERSION, method, ("mcp-name", "t-1")], r#","params":{"taskId":"t-1"}"#, Ok(&named));
+    check(&[VERSION, method, ("mcp-param-x", "1")], "", Err(Differs("Mcp-Param")));
+    let arguments = r#","params":{"arguments":{"n":1}}"#;
+    check(&[VERSION, method, ("mcp-param-x", "2")], arguments, Err(Differs("Mcp-Param")));
+    check(&[VERSION, method, ("mcp-param-x", "1")], arguments, Ok(&format!("{good}mcp-param-x: 1\n")));
 }
 
 /// The revision that a request's own metadata claims.

@@ -138,7 +138,7 @@ fn repeated(
 }
 
 /// Whether `name` is `known` but for case.
-fn is_misspelt(name: &str, known: &str) -> bool {
+pub(crate) fn is_misspelt(name: &str, known: &str) -> bool {
     if name.is_ascii() {
         name.len() == known.len() && name.eq_ignore_ascii_case(known) && name != known
     } else {

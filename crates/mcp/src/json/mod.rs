@@ -19,6 +19,7 @@ pub(crate) mod tests;
 
 pub use edit::replace;
 pub use error::{Cap, Fault, MemberFault, ScanError};
+pub(crate) use keys::is_misspelt;
 pub(crate) use text::plain_run;
 pub use text::write_string;
 pub use value::{Elements, Kind, Value};

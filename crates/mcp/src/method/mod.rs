@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{
     envelope::{EnvelopeError, Request},
-    json::{Kind, Value, replace},
+    json::{Kind, Value, is_misspelt, replace},
     names,
 };
 
@@ -168,13 +168,40 @@ impl<'a> Asked<'_, 'a> {
     }
 }
 
+/// Members of a `result` that are judged, rewritten or recorded.
+const JUDGED: &[&str] = &[
+    "requestState",
+    "inputRequests",
+    "cacheScope",
+    "resultType",
+    "isError",
+    "tools",
+    "resources",
+    "resourceTemplates",
+    "prompts",
+    "nextCursor",
+];
+
+/// Whether a member of a result has a name that is one of those judged here but for case. A client that ignores case
+/// would take it for that one, and nobody has judged it.
+pub(crate) fn is_lookalike(name: &str) -> bool {
+    JUDGED.iter().any(|judged| is_misspelt(name, judged))
+}
+
+/// Whether `result` has a member whose name is one of those judged here but for case (Unicode case folding). What has
+/// one must not reach a client.
+#[must_use]
+pub fn has_lookalike(result: Value<'_>) -> bool {
+    result.members().any(|(name, _)| is_lookalike(&name))
+}
+
 /// The text of a list's `result` with only the entries that `keep` accepts; all other members, `nextCursor`
 /// among them, stay as they are. `keep` is given each entry and its name. An entry whose name could not be asked
 /// for (no string, or refused by [`subject`]) is dropped. With `restamp_private`, `cacheScope` is set to
 /// `private`: a filtered list is one person's.
 ///
 /// # Errors
-/// -32602 where `result` has no such list.
+/// -32602 where `result` has no such list, a `nextCursor` that is no string, or a member that [`has_lookalike`] finds.
 pub fn filter_list(
     kind: ListKind,
     result: Value<'_>,
@@ -184,6 +211,13 @@ pub fn filter_list(
     let Some(list) = result.get(kind.member()).filter(|list| list.kind() == Kind::Array) else {
         return Err(EnvelopeError::params(None, "result holds no list of this kind"));
     };
+    let wrong = |message| Err(EnvelopeError::params(None, message));
+    if has_lookalike(result) {
+        return wrong("result has a member that differs from a known one only by case");
+    }
+    if result.get("nextCursor").is_some_and(|cursor| cursor.kind() != Kind::String) {
+        return wrong("nextCursor must be a string");
+    }
     let mut kept = String::with_capacity(list.raw().len());
     kept.push('[');
     for entry in list.elements() {

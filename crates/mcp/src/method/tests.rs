@@ -1,4 +1,4 @@
-use super::{ListKind, filter_list};
+use super::{ListKind, filter_list, has_lookalike};
 use crate::json::{Document, Limits};
 
 const LISTS: [ListKind; 4] =
@@ -48,6 +48,58 @@ fn tools() {
     check(r#"{"tools":{}}"#, Err(-32602));
     check(r#"{"tools":null}"#, Err(-32602));
     check(r#"{"Tools":[{"name":"keep"}]}"#, Err(-32602));
+}
+
+#[test]
+fn names_that_fold_to_judged_ones_are_refused() {
+    let check = |result: &str, expected: bool| {
+        let listed = result.replacen('{', r#"{"result":{"tools":[],"#, 1) + "}";
+        let document = Document::parse(listed.as_bytes(), &Limits::SERVER).unwrap();
+        let result = document.root().get("result").unwrap();
+        assert_eq!(has_lookalike(result), expected, "{listed}");
+        let filtered = filter_list(ListKind::Tools, result, |_, _| true, false);
+        assert_eq!(
+            filtered.as_deref().map_err(|error| error.code()),
+            if expected { Err(-32602) } else { Ok(result.raw()) }
+        );
+    };
+    for name in [
+        "RequestState",
+        "requeststate",
+        "reque\u{17f}tState",
+        "InputRequests",
+        "inputRequest\u{17f}",
+        "CACHESCOPE",
+        "cache\u{17f}cope",
+        "resulttype",
+        "iserror",
+        "i\u{17f}Error",
+        "Tools",
+        "tool\u{17f}",
+        r"tool\u017f",
+        "Resources",
+        "resourcetemplates",
+        "Prompts",
+        "nextcursor",
+    ] {
+        check(&format!(r#"{{"x":1,"{name}":[]}}"#), true);
+        check(&format!(r#"{{"x":{{"{name}":[]}}}}"#), false);
+    }
+    for name in ["tool", "toolss", "Name", "_meta", "ttlMs", "\u{17f}", "na\u{ef}ve"] {
+        check(&format!(r#"{{"{name}":[]}}"#), false);
+    }
+}
+
+#[test]
+fn cursors_are_strings() {
+    let check = |cursor: &str, good: bool| {
+        let text = format!(r#"{{"tools":[],"nextCursor":{cursor}}}"#);
+        check(ListKind::Tools, &text, false, if good { Ok(&text) } else { Err(-32602) });
+    };
+    check(r#""c""#, true);
+    for cursor in ["1", "null", "true", "{}", r#"["c"]"#] {
+        check(cursor, false);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::{
     envelope::Id,
     json::{self, Limits},
+    method::is_lookalike,
 };
 use syntax::{Event, Step, Syntax};
 use utf8::Utf8;
@@ -96,6 +97,9 @@ pub enum ResponseError {
     /// A member that must be unique is there twice.
     #[error("response names a member twice")]
     Repeated,
+    /// A member of the result has the name of a judged one but for case.
+    #[error("a member of the result differs from a known one only by case")]
+    Lookalike,
     /// A captured member is too large or breaks the rules of [`crate::json`].
     #[error("a member of the result can't be read")]
     Unreadable,
@@ -357,6 +361,7 @@ impl ResponseStream {
             (_, Some("\"requestState\"")) => Ok(self.captured(Member::RequestState)),
             (_, Some("\"inputRequests\"")) => Ok(self.captured(Member::InputRequests)),
             (_, Some("\"cacheScope\"")) => Ok(self.captured(Member::CacheScope)),
+            (_, Some(name)) if is_lookalike(name.trim_matches('"')) => Err(ResponseError::Lookalike),
             (_, _) => Ok(Name::Other),
         }
     }

@@ -122,6 +122,21 @@ const CASES: &[(&str, Result<&str, ResponseError>)] = &[
     (r#"{"jsonrpc":"2.0","id":7,"id":7,"result":{}}"#, Err(ResponseError::Repeated)),
     (r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":7,"result":{}}"#, Err(ResponseError::Repeated)),
     (r#"{"jsonrpc":"2.0","id":7,"result":{},"re\u0073ult":{}}"#, Err(ResponseError::Repeated)),
+    // Another's name, to those who ignore case.
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"RequestState":"a"}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"reque\u017ftState":"a"}}"#, Err(ResponseError::Lookalike)),
+    ("{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"i\u{17f}Error\":true}}", Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"inputrequests":{}}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"CacheScope":"public"}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"resulttype":"x"}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"Tool\u0073":[]}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[],"nextcursor":"c"}}"#, Err(ResponseError::Lookalike)),
+    (r#"{"jsonrpc":"2.0","id":7,"result":{},"Error":{}}"#, Err(ResponseError::Envelope)),
+    (r#"{"jsonrpc":"2.0","id":7,"re\u017fult":{}}"#, Err(ResponseError::Envelope)),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"result":{"x":{"RequestState":1}}}"#,
+        Ok(r#"{"jsonrpc":"2.0","id":"client","result":{"x":{"RequestState":1}}}"#),
+    ),
     // Another's answer.
     (r#"{"jsonrpc":"2.0","id":8,"result":{}}"#, Err(ResponseError::WrongId)),
     (r#"{"jsonrpc":"2.0","id":"7","result":{}}"#, Err(ResponseError::WrongId)),
