@@ -128,13 +128,25 @@ impl AddressPolicy {
             return Err(AddressRefusal::Own);
         }
         let allowed = self.allowed.iter().any(|block| block.contains(ip));
-        match (allowed, kind, transport) {
-            (true, _, _) | (false, AddressKind::Public, Transport::Tls) => {
-                Ok(CheckedAddress(SocketAddr::new(ip, address.port())))
+        if !allowed {
+            match (kind, transport) {
+                (AddressKind::Public, Transport::Tls) => {}
+                (AddressKind::Public, Transport::Plain) => return Err(AddressRefusal::Plain),
+                (
+                    AddressKind::Loopback
+                    | AddressKind::Private
+                    | AddressKind::Special
+                    | AddressKind::LinkLocal
+                    | AddressKind::Metadata
+                    | AddressKind::Multicast
+                    | AddressKind::Unspecified
+                    | AddressKind::Embedded
+                    | AddressKind::Reserved,
+                    Transport::Tls | Transport::Plain,
+                ) => return Err(AddressRefusal::NotAllowed(kind)),
             }
-            (false, AddressKind::Public, Transport::Plain) => Err(AddressRefusal::Plain),
-            (false, _, _) => Err(AddressRefusal::NotAllowed(kind)),
         }
+        Ok(CheckedAddress(SocketAddr::new(ip, address.port())))
     }
 
     fn is_own(&self, ip: IpAddr, port: u16) -> bool {
@@ -191,7 +203,15 @@ impl AddressKind {
             [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Self::Metadata,
             [0x64, 0xff9b, 0, 0, 0, 0, _, _] => match Self::of_v4(last_four()) {
                 Self::Public => Self::Public,
-                _ => Self::Embedded,
+                Self::Loopback
+                | Self::Private
+                | Self::Special
+                | Self::LinkLocal
+                | Self::Metadata
+                | Self::Multicast
+                | Self::Unspecified
+                | Self::Embedded
+                | Self::Reserved => Self::Embedded,
             },
             [0, ..] | [0x64, 0xff9b, 1, ..] | [0x2002, ..] | [0x2001, 0, ..] => Self::Embedded,
             [0x100, 0, 0, 0, ..] | [0x2001, 0xdb8, ..] | [0x2001, 1..=0x1ff, ..] => Self::Special,
