@@ -24,6 +24,7 @@ pub use files::*;
 pub use kind::*;
 pub use namespace::*;
 pub use provider::*;
+pub use read::check_key_url;
 pub(crate) use references::check_references;
 pub use role::*;
 pub use server::*;

@@ -32,6 +32,17 @@ pub struct Provider {
     pub required_client_ids: Vec<String>,
 }
 
+/// Why keys are not fetched from a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyUrlFault {
+    /// It is no plain URL, for this reason.
+    #[error("{0}")]
+    Form(&'static str),
+    /// It is `http` and leads to another machine: the keys could be changed on the way.
+    #[error("it is not `https`")]
+    Plain,
+}
+
 /// A signature algorithm of RFC 7518 or RFC 8037. There is no symmetric one and no `none`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,

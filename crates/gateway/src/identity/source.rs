@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use narrows_core::ports::{JwksStore, StoredKeys};
+use narrows_core::{
+    ports::{JwksStore, StoredKeys},
+    resource::check_key_url,
+};
 use narrows_egress::{AddressPolicy, FetchError, FetchLimits, TargetError, fetch, parse_url};
 use narrows_mcp::json::{Document, Limits, Value};
 use rustls::ClientConfig;
@@ -268,13 +271,7 @@ impl Shared {
         let issuer = self.location.issuer.as_str();
         let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
         let bytes = self.get(&url).await?;
-        let fault = |fault| SourceError::Discovery { url: url.clone(), fault };
-        let document = Document::parse(&bytes, &Limits::SERVER).map_err(|_| fault("is not strict JSON"))?;
-        let text = |name: &str| document.root().get(name).and_then(Value::as_string);
-        if text("issuer").is_none_or(|named| named != issuer) {
-            return Err(fault("is of another issuer"));
-        }
-        Ok(text("jwks_uri").ok_or_else(|| fault("has no `jwks_uri`"))?.into_owned())
+        discovered(issuer, &bytes).map_err(|fault| SourceError::Discovery { url, fault })
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, SourceError> {
@@ -285,6 +282,18 @@ impl Shared {
             Err(source) => Err(SourceError::Fetch { url: url.to_owned(), source }),
         }
     }
+}
+
+/// The `jwks_uri` of a discovery document, held to the same rules as one that is configured.
+pub(super) fn discovered(issuer: &str, document: &[u8]) -> Result<String, &'static str> {
+    let document = Document::parse(document, &Limits::SERVER).map_err(|_| "is not strict JSON")?;
+    let text = |name: &str| document.root().get(name).and_then(Value::as_string);
+    if text("issuer").is_none_or(|named| named != issuer) {
+        return Err("is of another issuer");
+    }
+    let url = text("jwks_uri").ok_or("has no `jwks_uri`")?;
+    check_key_url(&url).map_err(|_| "has a `jwks_uri` that is not a plain `https` URL")?;
+    Ok(url.into_owned())
 }
 
 async fn run(shared: Arc<Shared>, state: watch::Sender<State>) {

@@ -4,6 +4,8 @@ mod provider;
 mod role;
 mod server;
 
+pub use provider::check_key_url;
+
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;

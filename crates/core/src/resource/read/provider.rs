@@ -3,7 +3,7 @@
 use super::{Report, server::checked_url};
 use crate::{
     ids::ResourceName,
-    resource::{Algorithm, MultipleAudiences, Provider, TokenType, written::ProviderSpec},
+    resource::{Algorithm, KeyUrlFault, MultipleAudiences, Provider, TokenType, written::ProviderSpec},
 };
 
 const DAY: u64 = 24 * 60 * 60;
@@ -69,19 +69,29 @@ pub(super) fn provider(
 
 /// What keys are fetched from must not be changed on the way.
 fn secure_url(path: &str, text: &str, report: &mut Report<'_>) {
-    match checked_url(text) {
-        Err(reason) => {
+    match check_key_url(text) {
+        Err(KeyUrlFault::Form(reason)) => {
             report.field(
                 path,
                 &format!(": {reason}"),
                 "write an absolute URL such as `https://login.example.com`",
             );
         }
-        Ok(url) if url.scheme() == "https" || is_loopback(&url) => {}
-        Ok(_) => {
+        Err(KeyUrlFault::Plain) => {
             report.field(path, " is not `https`", "plain `http` is accepted on this machine only, for tests");
         }
+        Ok(()) => {}
     }
+}
+
+/// Whether keys, or a document that says where they are, may be fetched from this URL: it is absolute, reads the same
+/// to every parser, and is `https`, or `http` on this machine.
+///
+/// # Errors
+/// [`KeyUrlFault`]: why not.
+pub fn check_key_url(text: &str) -> Result<(), KeyUrlFault> {
+    let url = checked_url(text).map_err(KeyUrlFault::Form)?;
+    if url.scheme() == "https" || is_loopback(&url) { Ok(()) } else { Err(KeyUrlFault::Plain) }
 }
 
 fn is_loopback(url: &url::Url) -> bool {

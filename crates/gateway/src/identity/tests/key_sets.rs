@@ -10,7 +10,7 @@ use super::{
     Answer, HOUR, ISSUER, KeyServer, MemoryStore, NOW, PATIENCE, RESOURCE, World, at, authenticator, bearer,
     builtin_issuer, claims, key_set, policy, provider, resources, signing::TestKey,
 };
-use crate::identity::{Authenticator, KeyPolicy};
+use crate::identity::{Authenticator, KeyPolicy, source::discovered};
 
 /// The key set is fetched again after this.
 fn quick() -> KeyPolicy {
@@ -250,6 +250,30 @@ async fn a_restart_during_an_outage_begins_with_the_stored_copy() {
     assert_eq!(outcome(&elsewhere, &key.token(&claims()), NOW).await, "keys_unavailable");
 }
 
+#[test]
+fn discovered_locations_are_held_to_the_rules_for_configured_ones() {
+    for (url, good) in [
+        ("https://keys.example/jwks", true),
+        ("http://127.0.0.1:8080/jwks", true),
+        ("http://[::1]/jwks", true),
+        ("http://localhost/jwks", true),
+        ("http://keys.example/jwks", false),
+        ("http://10.0.0.1/jwks", false),
+        ("http://localhost.example/jwks", false),
+        ("https://user@keys.example/jwks", false),
+        ("https://@keys.example/jwks", false),
+        ("https://keys.example/jwks#key", false),
+        ("https://keys.example\\jwks", false),
+        ("file:///jwks", false),
+        ("/jwks", false),
+    ] {
+        let document = json!({ "issuer": ISSUER, "jwks_uri": url }).to_string();
+        let expected =
+            if good { Ok(url.to_owned()) } else { Err("has a `jwks_uri` that is not a plain `https` URL") };
+        assert_eq!(discovered(ISSUER, document.as_bytes()), expected);
+    }
+}
+
 #[tokio::test]
 async fn discovery_is_believed_only_of_the_very_issuer() {
     let server = KeyServer::start().await;
@@ -279,6 +303,7 @@ async fn discovery_is_believed_only_of_the_very_issuer() {
     check(&issuer, document(ISSUER, &keys), refused).await;
     check(&issuer, document(&issuer, "http://169.254.169.254/keys"), refused).await;
     check(&issuer, document(&issuer, "file:///etc/passwd"), refused).await;
+    check(&issuer, document(&issuer, &keys.replace("://", "://@")), refused).await;
     check(&issuer, document(&issuer, &server.url("/none")), refused).await;
     check(&issuer, json!({ "issuer": issuer }).to_string(), refused).await;
     check(&issuer, json!({ "issuer": [issuer], "jwks_uri": keys }).to_string(), refused).await;
