@@ -9,7 +9,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{gateway::Gateway, reply::Reply};
+use crate::{gateway::Gateway, listener::is_passing, reply::Reply};
+
+/// Connections that are served at once; more are closed.
+const CONNECTIONS: usize = 64;
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until told to stop.
 ///
@@ -18,9 +21,18 @@ use crate::{gateway::Gateway, reply::Reply};
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
     let connections = TaskTracker::new();
     loop {
-        let (stream, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) if connections.len() < CONNECTIONS => stream,
+            Ok(_) => continue,
+            Err(error) if is_passing(&error) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let (gateway, stop) = (Arc::clone(&gateway), stop.clone());
         connections.spawn(async move {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderMap;
 use narrows_core::{
     action::{Action, RequestFacts},
-    decision::Decision,
+    decision::{Decision, Effect},
     ids::ServerId,
     policy::Query,
 };
@@ -64,9 +64,49 @@ impl Context {
         revision: &str,
         id: Option<&Id>,
     ) -> Result<Admitted, Refusal> {
-        let decision = self.decide(&claim.action(), method, revision);
+        self.admit_as(claim, method, method, revision, id).await
+    }
+
+    /// The same, where the record names another method than the claim is judged with.
+    pub(crate) async fn admit_as(
+        &self,
+        claim: &Claim,
+        judged: &str,
+        recorded: &str,
+        revision: &str,
+        id: Option<&Id>,
+    ) -> Result<Admitted, Refusal> {
+        let decision = self.decide(&claim.action(), judged, revision);
+        let facts = self.facts(claim, recorded, revision);
+        let admitted =
+            self.gateway.enforcer().admit(self.origin(), facts, &decision, id, || claim.what()).await?;
+        // Recording took its time. What was published meanwhile counts.
+        if self.gateway.published().snapshot.revision().number == decision.revision.number {
+            return Ok(admitted);
+        }
+        let now = self.decide(&claim.action(), judged, revision);
+        match now.effect() {
+            Effect::Proceed { .. } => Ok(admitted),
+            Effect::Refuse(_) => {
+                let reason = "the grant was withdrawn";
+                admitted.cut_reason().set(reason);
+                Err(Refusal::Withdrawn { id: id.cloned(), reason })
+            }
+        }
+    }
+
+    /// Records, without waiting, what was refused or let through in passing.
+    pub(crate) fn note_denial(&self, claim: &Claim, method: &str, revision: &str, decision: &Decision) {
         let facts = self.facts(claim, method, revision);
-        self.gateway.enforcer().admit(self.origin(), facts, &decision, id, || claim.what()).await
+        self.gateway.enforcer().note_denial(self.origin(), facts, decision);
+    }
+
+    /// Whether the server's address is still the one that this request went to.
+    pub(crate) fn leads_to_its_server(&self) -> bool {
+        self.gateway
+            .published()
+            .upstream(&self.server)
+            .is_some_and(|upstream| Arc::ptr_eq(upstream, &self.upstream))
     }
 
     /// What is written of a claim in this request.

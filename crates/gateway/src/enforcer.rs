@@ -235,6 +235,32 @@ impl Enforcer {
         decision: &Decision,
         request_id: &str,
     ) {
+        self.announce(origin, facts, decision, request_id);
+        let line = match self.record(RecordKind::RequestDenied, origin, facts, decision, request_id) {
+            Ok(line) => line,
+            Err(error) => return tracing::error!(%error, "a denial could not be written as JSON"),
+        };
+        let durable = self.audit.append(Pairing::Event, line);
+        match tokio::time::timeout(self.timeout, durable).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a denial could not be recorded"),
+            Err(_) => tracing::error!("a denial was not recorded in time"),
+        }
+    }
+
+    /// Records, without waiting, something within a request that was refused or, in `observe`, let through.
+    pub(crate) fn note_denial(&self, origin: Origin<'_>, facts: Facts<'_>, decision: &Decision) {
+        let request_id = self.request_id();
+        self.announce(origin, facts, decision, &request_id);
+        let noted = self
+            .record(RecordKind::RequestDenied, origin, facts, decision, &request_id)
+            .and_then(|line| self.audit.append_later(Pairing::Event, line));
+        if let Err(error) = noted {
+            tracing::error!(%error, "a denial could not be recorded");
+        }
+    }
+
+    fn announce(&self, origin: Origin<'_>, facts: Facts<'_>, decision: &Decision, request_id: &str) {
         self.metrics.denied(decision.mode);
         tracing::info!(
             server = %origin.server,
@@ -246,16 +272,6 @@ impl Enforcer {
             request = request_id,
             "denied"
         );
-        let line = match self.record(RecordKind::RequestDenied, origin, facts, decision, request_id) {
-            Ok(line) => line,
-            Err(error) => return tracing::error!(%error, "a denial could not be written as JSON"),
-        };
-        let durable = self.audit.append(Pairing::Event, line);
-        match tokio::time::timeout(self.timeout, durable).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "a denial could not be recorded"),
-            Err(_) => tracing::error!("a denial was not recorded in time"),
-        }
     }
 
     fn record(

@@ -18,7 +18,7 @@ use narrows_mcp::{
     envelope::{self, Message, Sender},
     handle::HandleKeys,
     json::{Document, Limits as JsonLimits},
-    revision::Era,
+    revision::{Era, Revision},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ use crate::{
     refusal::{EdgeRefusal, Refusal},
     reply::Reply,
     route::Route,
-    session::{self, Binding, SESSION_HEADER},
+    session::{self, Binding, SESSION_HEADER, VERSION_HEADER},
     settings::Settings,
     telemetry::Spans,
     upstream::{Reach, Upstream},
@@ -75,6 +75,13 @@ pub struct Parts {
 pub(crate) struct Published {
     pub(crate) snapshot: Arc<Snapshot>,
     upstreams: HashMap<ServerId, Arc<Upstream>>,
+}
+
+impl Published {
+    /// The way to a server, if there is one.
+    pub(crate) fn upstream(&self, server: &ServerId) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(server)
+    }
 }
 
 /// The data plane. Starts with the empty snapshot, which denies everything.
@@ -231,9 +238,12 @@ impl Gateway {
         let Some(upstream) = self.reachable(&arrival) else {
             return Err(self.unknown(&arrival, verb, &body).await);
         };
-        let binding = Binding::new(&arrival.identity, &arrival.server);
+        let binding = Binding::new(&arrival.identity, &arrival.server, upstream.target_digest());
+        // A stateless request has no session, whatever an old header says (2026-07-28, basic/transports).
+        let stateless = arrival.headers.get(VERSION_HEADER).is_some_and(is_stateless);
         let session = match arrival.headers.get(SESSION_HEADER).map(HeaderValue::to_str) {
             None => None,
+            Some(_) if stateless => None,
             Some(handle) => {
                 let handle = handle.unwrap_or_default();
                 let session = session::open(&self.handles, &binding, handle, self.now());
@@ -430,6 +440,11 @@ impl Gateway {
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+fn is_stateless(version: &HeaderValue) -> bool {
+    let revision = version.to_str().ok().and_then(|text| text.parse::<Revision>().ok());
+    revision.is_some_and(|revision| revision.era() == Era::Stateless)
 }
 
 /// An authenticated request, before its server is known to exist.

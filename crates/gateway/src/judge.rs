@@ -1,5 +1,6 @@
 //! What a client's request claims, in the terms of roles: from the wire's subject to the core's action.
 
+use aws_lc_rs::digest;
 use narrows_core::action::{Action, Arguments};
 use narrows_mcp::{
     envelope::{EnvelopeError, Request},
@@ -7,10 +8,10 @@ use narrows_mcp::{
     revision::Era,
 };
 
-use crate::enforcer::Facts;
+use crate::{clock::push_hex, enforcer::Facts};
 
-/// Methods of the protocol itself, which any grant on a server includes. All others, in either direction, need a
-/// grant by name.
+/// Methods of the protocol itself, which any grant on a server includes. All other requests, in either direction, and
+/// all other notifications of a client need a grant by name.
 const BASE_METHODS: [&str; 8] = [
     "completion/complete",
     "initialize",
@@ -128,13 +129,19 @@ impl Claim {
         }
     }
 
-    /// What a `requestState` is bound to: the thing that was called.
-    pub(crate) fn target(&self) -> &str {
+    /// What a `requestState` is bound to: the thing that was called, and with what.
+    pub(crate) fn target(&self) -> String {
         match self {
-            Self::Server => "",
-            Self::Tool { name, .. } | Self::Prompt { name, .. } | Self::Method { name } => name,
-            Self::Resource { uri } => uri,
-            Self::Template { uri_template } => uri_template,
+            Self::Server => String::new(),
+            Self::Tool { name, arguments } | Self::Prompt { name, arguments } => {
+                let digest = digest::digest(&digest::SHA256, arguments.as_bytes());
+                let mut text = format!("{name}\n");
+                push_hex(&mut text, digest.as_ref());
+                text
+            }
+            Self::Method { name } => name.clone(),
+            Self::Resource { uri } => uri.clone(),
+            Self::Template { uri_template } => uri_template.clone(),
         }
     }
 }

@@ -116,7 +116,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
 }
 
 /// Failures of `accept` that pass: the peer left, or files ran out for a moment.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
@@ -179,18 +179,37 @@ impl Connection {
         let ip = self.peer.ip();
         let gateway = Arc::clone(&self.gateway);
         let phase = Phase::default();
+        let progress = phase.clone();
+        let idle = gateway.settings().limits.idle_timeout;
+        let busy = Arc::new(());
+        let sign = Arc::clone(&busy);
         let stream = Patience::new(stream, phase.clone(), gateway.settings().limits.header_timeout);
         let service = service_fn(move |request| {
-            let (gateway, phase) = (Arc::clone(&gateway), phase.clone());
+            let (gateway, phase, sign) = (Arc::clone(&gateway), phase.clone(), Arc::clone(&sign));
             phase.head_complete();
             async move {
-                let response = gateway.answer(ip, request).await;
+                let mut response = gateway.answer(ip, request).await;
+                response.body_mut().hold(sign);
                 phase.answered();
                 Ok::<_, Infallible>(response)
             }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let served = self.watcher.watch(connection.into_owned()).await;
+        let mut serving = std::pin::pin!(self.watcher.watch(connection.into_owned()));
+        let mut heads = progress.heads();
+        let served = loop {
+            tokio::select! {
+                served = &mut serving => break served,
+                () = tokio::time::sleep(idle) => {
+                    // One is here and one with the service; each request in progress holds another.
+                    let idle_since = progress.heads() == heads && Arc::strong_count(&busy) <= 2;
+                    if idle_since {
+                        return tracing::debug!(peer = %self.peer, "idle connection closed");
+                    }
+                    heads = progress.heads();
+                }
+            }
+        };
         if let Err(error) = served {
             tracing::debug!(%error, peer = %self.peer, "connection ended");
         }

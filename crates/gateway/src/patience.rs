@@ -47,7 +47,8 @@ impl Phase {
         self.0.in_request.load(Ordering::Acquire)
     }
 
-    fn heads(&self) -> u64 {
+    /// How many heads were complete so far.
+    pub(crate) fn heads(&self) -> u64 {
         self.0.heads.load(Ordering::Acquire)
     }
 }

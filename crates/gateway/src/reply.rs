@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,7 +20,11 @@ pub(crate) type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = Cut> + Send>
 pub(crate) struct Cut;
 
 /// A response body.
-pub(crate) struct Reply(Inner);
+pub(crate) struct Reply {
+    inner: Inner,
+    /// Present for as long as the body is.
+    busy: Option<Arc<()>>,
+}
 
 enum Inner {
     Whole(Option<Bytes>),
@@ -29,17 +34,22 @@ enum Inner {
 impl Reply {
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self(Inner::Whole(None))
+        Self { inner: Inner::Whole(None), busy: None }
     }
 
     /// A whole body.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Inner::Whole(Some(bytes.into())))
+        Self { inner: Inner::Whole(Some(bytes.into())), busy: None }
     }
 
     /// A body that is made while it is sent.
     pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
-        Self(Inner::Stream(Box::pin(body)))
+        Self { inner: Inner::Stream(Box::pin(body)), busy: None }
+    }
+
+    /// Keeps a sign of life until the body is sent or dropped.
+    pub(crate) fn hold(&mut self, busy: Arc<()>) {
+        self.busy = Some(busy);
     }
 }
 
@@ -54,21 +64,21 @@ impl Body for Reply {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => bytes.is_none(),
             Inner::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Inner::Stream(stream) => stream.size_hint(),
         }

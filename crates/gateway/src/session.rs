@@ -14,11 +14,16 @@ use crate::{clock::push_hex, identity::Identity};
 /// The session's header, both ways.
 pub(crate) const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
+/// The revision's header, both ways.
+pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
 /// What every handle of a caller on an endpoint is bound to.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     subject: [u8; 16],
     endpoint: String,
+    /// Where the endpoint leads: a handle of the server that was there before is not one of this.
+    target: [u8; 8],
     /// The server's own session id; empty where there is no session.
     session: String,
 }
@@ -35,8 +40,13 @@ pub(crate) struct Session {
 }
 
 impl Binding {
-    pub(crate) fn new(identity: &Identity, server: &ServerId) -> Self {
-        Self { subject: identity.subject_digest, endpoint: server.to_string(), session: String::new() }
+    pub(crate) fn new(identity: &Identity, server: &ServerId, target: [u8; 8]) -> Self {
+        Self {
+            subject: identity.subject_digest,
+            endpoint: server.to_string(),
+            target,
+            session: String::new(),
+        }
     }
 
     pub(crate) fn with_session(mut self, session: &Session) -> Self {
@@ -45,13 +55,13 @@ impl Binding {
     }
 
     /// The parts, for sealing.
-    pub(crate) fn parts(&self) -> [&[u8]; 3] {
-        [&self.subject, self.endpoint.as_bytes(), self.session.as_bytes()]
+    pub(crate) fn parts(&self) -> [&[u8]; 4] {
+        [&self.subject, self.endpoint.as_bytes(), &self.target, self.session.as_bytes()]
     }
 
-    /// The parts without the session: what the session's own handle is bound to.
-    fn outside(&self) -> [&[u8]; 3] {
-        [&self.subject, self.endpoint.as_bytes(), b""]
+    /// The parts without the session: for the session's own handle, and for what is good in any session.
+    pub(crate) fn outside(&self) -> [&[u8]; 4] {
+        [&self.subject, self.endpoint.as_bytes(), &self.target, b""]
     }
 
     /// An opaque key of the subject, for the bridge of a local server.

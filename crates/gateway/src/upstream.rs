@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use narrows_core::{
@@ -122,6 +123,24 @@ impl Upstream {
         Ok(Self { id: server.id.clone(), target, client, health: Arc::clone(&reach.health) })
     }
 
+    /// A digest of the address, which handles are bound to.
+    pub(crate) fn target_digest(&self) -> [u8; 8] {
+        let text = match &self.target {
+            TargetKey::Socket(path) => path.as_os_str().as_encoded_bytes(),
+            TargetKey::Url(url) => url.as_bytes(),
+        };
+        let mut short = [0; 8];
+        for (to, from) in short.iter_mut().zip(digest::digest(&digest::SHA256, text).as_ref()) {
+            *to = *from;
+        }
+        short
+    }
+
+    /// Whether the server runs here, behind a bridge of our own.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.target, TargetKey::Socket(_))
+    }
+
     /// Whether this still leads where the server now is.
     pub(crate) fn leads_to(&self, server: &Server, reach: &Reach) -> bool {
         self.target == TargetKey::of(server, reach)
@@ -184,14 +203,15 @@ impl Upstream {
     }
 
     fn explain(&self, error: &EgressError) -> UpstreamFailure {
-        let unavailable =
-            |text: String| UpstreamFailure::Unavailable(self.health.unavailable(&self.id).unwrap_or(text));
+        // What went wrong may name addresses inside; that is for the log alone.
+        tracing::warn!(server = %self.id, %error, "the server can't be reached");
         if error.is_connect() {
-            unavailable(error.to_string())
+            let known = self.health.unavailable(&self.id);
+            UpstreamFailure::Unavailable(known.unwrap_or_else(|| "it can't be reached".to_owned()))
         } else if error.is_timeout() {
             UpstreamFailure::Timeout("the connection stood still")
         } else {
-            UpstreamFailure::Protocol(error.to_string())
+            UpstreamFailure::Protocol("the exchange broke off".to_owned())
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     context::Context,
     enforcer::{Ending, OpenCall},
     judge::{Claim, Shape},
+    lease::{self, Ended, Held},
     refusal::Refusal,
     reply::{Cut, Reply},
     session::{self, SESSION_HEADER},
@@ -48,6 +49,12 @@ pub(super) struct Call {
     pub(super) client_id: Id,
     pub(super) upstream_id: Id,
     pub(super) request_id: String,
+}
+
+/// Why an answer was not read to its end.
+enum Stopped {
+    Broken(String),
+    Withdrawn(&'static str),
 }
 
 /// Brings the answer back.
@@ -72,6 +79,17 @@ impl Call {
         Refusal::upstream(&self.context, Some(&self.client_id), failure, self.request_id.clone())
     }
 
+    /// Closes the request as one that the server could not take. What the bridge of a local server says of it is for
+    /// the client too; what a remote server says is for the log.
+    fn unavailable(&self, open: OpenCall, said: &str) -> Refusal {
+        let said = said.get(..256).unwrap_or(said);
+        tracing::warn!(server = %self.context.server, request = open.request_id(), said, "server unavailable");
+        let reason = if self.context.upstream.is_local() { said } else { "it answered with HTTP status 503" };
+        let failure = UpstreamFailure::Unavailable(reason.to_owned());
+        open.close(Ending::Error(failure.label()), 0);
+        self.failed(failure)
+    }
+
     /// Closes the request as broken by the server.
     fn broken(&self, open: OpenCall, reason: impl Into<String>) -> Refusal {
         let failure = UpstreamFailure::Protocol(reason.into());
@@ -87,6 +105,34 @@ impl Call {
             upstream_id: self.upstream_id.clone(),
             method: self.method.clone(),
             shape: self.shape,
+            claim: self.claim.clone(),
+        }
+    }
+
+    /// What the right to the answer hangs on.
+    pub(super) fn held(&self) -> Held {
+        Held { claim: self.claim.clone(), method: self.method.clone(), revision: self.revision.as_str() }
+    }
+
+    /// Reads something of the answer, for as long as there is a right to it and within the time of a request.
+    async fn during<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, Stopped> {
+        let limit = self.context.limits().upstream_timeout;
+        match lease::during(&self.context, || self.held(), tokio::time::timeout(limit, work)).await {
+            Ok(Ok(Ok(done))) => Ok(done),
+            Ok(Ok(Err(reason))) => Err(Stopped::Broken(reason)),
+            Ok(Err(_)) => Err(Stopped::Broken("it took too long".to_owned())),
+            Err(reason) => Err(Stopped::Withdrawn(reason)),
+        }
+    }
+
+    /// Closes the request as stopped.
+    fn stopped(&self, open: OpenCall, stopped: Stopped) -> Refusal {
+        match stopped {
+            Stopped::Broken(reason) => self.broken(open, reason),
+            Stopped::Withdrawn(reason) => {
+                open.close(Ending::Cancelled(reason), 0);
+                Refusal::Withdrawn { id: Some(self.client_id.clone()), reason }
+            }
         }
     }
 }
@@ -104,13 +150,17 @@ async fn refused(call: &Call, answer: Answer) -> Result<Response<Reply>, Refusal
     );
     if meant
         && content == Content::Json
-        && let Ok(bytes) = read(&call.context, body, 256 * 1024).await
+        && let Ok(bytes) = call.during(read(&call.context, body, 256 * 1024)).await
         && let Ok(document) = Document::parse(&bytes, &Limits::SERVER)
         && let Ok(Message::Response(response)) = envelope::parse(document.root(), Sender::Server)
         && let Payload::Error(error) = response.payload
         && response.id.as_ref().is_none_or(|id| *id == call.upstream_id)
         && (response.id.is_some() || !call.has_session())
     {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let said = error.get("message").and_then(|text| text.as_string()).unwrap_or_default();
+            return Err(call.unavailable(open, &said));
+        }
         let text = outgoing::error_response(&call.client_id, error);
         open.close(Ending::Error("error result"), text.len() as u64);
         return Ok(json_response(status, text));
@@ -134,9 +184,9 @@ async fn plain(call: Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
     };
     let mut stream = ResponseStream::new(call.upstream_id.clone(), call.client_id.clone(), captures);
     let Answer { mut body, open, .. } = answer;
-    let start = match read_start(&call.context, &mut body, SMALL).await {
+    let start = match call.during(read_start(&call.context, &mut body, SMALL)).await {
         Ok(start) => start,
-        Err(reason) => return Err(call.broken(open, reason)),
+        Err(stopped) => return Err(call.stopped(open, stopped)),
     };
     let bytes = match &start {
         Start::Whole(bytes) | Start::Part(bytes) => bytes,
@@ -162,7 +212,7 @@ async fn plain(call: Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
 }
 
 fn judge_member(call: &Call, member: Member, raw: &str) -> Result<String, Refused> {
-    relay::member_of_result(&call.context, &call.method, call.claim.target(), member, raw).map_err(|reason| {
+    relay::member_of_result(&call.context, &call.method, &call.claim.target(), member, raw).map_err(|reason| {
         tracing::warn!(server = %call.context.server, request = call.request_id, reason, "result refused");
         Refused
     })
@@ -175,9 +225,9 @@ fn ending_of(ending: &MessageEnding) -> Ending {
 /// A list, read whole and filtered.
 async fn list(call: &Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
     let Answer { body, open, .. } = answer;
-    let bytes = match read(&call.context, body, call.context.limits().buffered_bytes).await {
+    let bytes = match call.during(read(&call.context, body, call.context.limits().buffered_bytes)).await {
         Ok(bytes) => bytes,
-        Err(reason) => return Err(call.broken(open, reason)),
+        Err(stopped) => return Err(call.stopped(open, stopped)),
     };
     let relay = events::relay_of(call);
     let text = match std::str::from_utf8(&bytes) {
@@ -201,16 +251,18 @@ async fn list(call: &Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
 async fn initialize(call: Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
     let Answer { content, body, session, open, .. } = answer;
     let context = Arc::clone(&call.context);
-    let read = match content {
-        Content::Events => events::read_to_answer(&call, body).await,
-        Content::Json | Content::Other => match read(&context, body, context.limits().buffered_bytes).await {
-            Ok(bytes) => events::read_answer(&call, &bytes).await,
-            Err(reason) => Err(reason.to_owned()),
-        },
+    let reading = async {
+        match content {
+            Content::Events => events::read_to_answer(&call, body).await,
+            Content::Json | Content::Other => {
+                let bytes = read(&context, body, context.limits().buffered_bytes).await?;
+                events::read_answer(&call, &bytes).await
+            }
+        }
     };
-    let (text, is_error) = match read {
+    let (text, is_error) = match call.during(reading).await {
         Ok(read) => read,
-        Err(reason) => return Err(call.broken(open, reason)),
+        Err(stopped) => return Err(call.stopped(open, stopped)),
     };
     let mut response = json_response(StatusCode::OK, text.clone());
     if !is_error {
@@ -257,24 +309,24 @@ enum Start {
 }
 
 /// Reads a whole body, within a size and with a limit on silence.
-pub(super) async fn read(context: &Context, mut body: Body, limit: usize) -> Result<Bytes, &'static str> {
+async fn read(context: &Context, mut body: Body, limit: usize) -> Result<Bytes, String> {
     match read_start(context, &mut body, limit).await? {
         Start::Whole(bytes) => Ok(bytes),
-        Start::Part(_) => Err("it is too large"),
+        Start::Part(_) => Err("it is too large".to_owned()),
     }
 }
 
 /// Reads a body until it ends or is larger than `limit`.
-async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<Start, &'static str> {
+async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<Start, String> {
     let idle = context.limits().upstream_idle_timeout;
     let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) => return Err("it was cut off"),
+            Ok(Some(Err(_))) => return Err("it was cut off".to_owned()),
             Ok(None) => break,
-            Err(_) => return Err("it stood still"),
+            Err(_) => return Err("it stood still".to_owned()),
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.is_empty() {
@@ -304,12 +356,14 @@ struct Rewrite {
     silence: Pin<Box<tokio::time::Sleep>>,
     /// What was made of the start, to be sent first.
     ready: Option<Vec<u8>>,
+    lease: Ended,
 }
 
 impl Rewrite {
     fn new(call: Call, body: Body, open: OpenCall, stream: ResponseStream, ready: Vec<u8>) -> Self {
         let limits = call.context.limits();
         let (limit, idle) = (limits.response_bytes, limits.upstream_idle_timeout);
+        let lease = lease::watch(Arc::clone(&call.context), call.held());
         Self {
             call,
             body,
@@ -320,14 +374,23 @@ impl Rewrite {
             idle,
             silence: Box::pin(tokio::time::sleep(idle)),
             ready: Some(ready),
+            lease,
         }
     }
 
     fn fail(&mut self, reason: impl std::fmt::Display) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.stop(Ending::Error("response cut off"), reason)
+    }
+
+    fn stop(
+        &mut self,
+        ending: Ending,
+        reason: impl std::fmt::Display,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         tracing::warn!(server = %self.call.context.server, request = self.call.request_id, %reason, "response cut off");
         self.stream = None;
         if let Some(open) = self.open.take() {
-            open.close(Ending::Error("response cut off"), self.bytes);
+            open.close(ending, self.bytes);
         }
         Poll::Ready(Some(Err(Cut)))
     }
@@ -358,6 +421,9 @@ impl http_body::Body for Rewrite {
         loop {
             if this.stream.is_none() {
                 return Poll::Ready(None);
+            }
+            if let Poll::Ready(reason) = this.lease.as_mut().poll(task) {
+                return this.stop(Ending::Cancelled(reason), reason);
             }
             let polled = Pin::new(&mut this.body).poll_frame(task);
             if polled.is_pending() && this.silence.as_mut().poll(task).is_ready() {

@@ -1,7 +1,7 @@
 //! An event stream on its way through: read event by event, each message relayed, each id sealed, and the whole cut
 //! off when the right to it ends. Nothing of the server's framing is copied.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     context::Context,
     enforcer::{Ending, OpenCall},
-    lease::Lease,
+    lease::{self, Ended, Held},
     reply::Cut,
     upstream::Answer,
 };
@@ -38,10 +38,11 @@ struct Pump {
     body: Body,
     parser: EventParser,
     pending: VecDeque<Event>,
-    lease: Lease,
+    lease: Ended,
     open: Option<OpenCall>,
     aim: Aim,
     bytes: u64,
+    received: u64,
     resumable: bool,
     ended: bool,
     heard: Instant,
@@ -55,7 +56,7 @@ pub(super) fn of_call(call: Call, answer: Answer) -> impl http_body::Body<Data =
             Aim::Answer
         }
     };
-    let lease = call.lease();
+    let lease = lease::watch(Arc::clone(&call.context), call.held());
     run(Pump::new(relay_of(&call), answer, lease, aim))
 }
 
@@ -63,8 +64,9 @@ pub(super) fn of_call(call: Call, answer: Answer) -> impl http_body::Body<Data =
 pub(super) fn of_listener(
     relay: Relay,
     answer: Answer,
-    lease: Lease,
+    held: Held,
 ) -> impl http_body::Body<Data = Bytes, Error = Cut> + Send {
+    let lease = lease::watch(Arc::clone(&relay.context), held);
     run(Pump::new(relay, answer, lease, Aim::Listen))
 }
 
@@ -73,7 +75,7 @@ pub(super) fn relay_of(call: &Call) -> Relay {
     Relay {
         context: Arc::clone(&call.context),
         call: Some(call.mark()),
-        target: call.claim.target().to_owned(),
+        target: call.claim.target(),
         revision: call.revision,
     }
 }
@@ -115,7 +117,7 @@ pub(super) async fn read_answer(call: &Call, bytes: &[u8]) -> Result<(Vec<u8>, b
 }
 
 impl Pump {
-    fn new(relay: Relay, answer: Answer, lease: Lease, aim: Aim) -> Self {
+    fn new(relay: Relay, answer: Answer, lease: Ended, aim: Aim) -> Self {
         let parser = EventParser::new(relay.context.limits().buffered_bytes);
         Self {
             relay,
@@ -126,6 +128,7 @@ impl Pump {
             open: Some(answer.open),
             aim,
             bytes: 0,
+            received: 0,
             resumable: false,
             ended: false,
             heard: Instant::now(),
@@ -136,6 +139,11 @@ impl Pump {
     async fn next(&mut self) -> Option<Result<Bytes, Cut>> {
         loop {
             while let Some(event) = self.pending.pop_front() {
+                // A server that always has more to say does not put off the end of the right to hear it.
+                if let Poll::Ready(reason) = poll_fn(|task| Poll::Ready(self.lease.as_mut().poll(task))).await
+                {
+                    return self.cut(Ending::Cancelled(reason));
+                }
                 match self.event(&event).await {
                     Ok(Some(piece)) => return Some(Ok(piece)),
                     Ok(None) => {}
@@ -149,6 +157,10 @@ impl Pump {
             match self.wait(&context).await {
                 Heard::Data(data) => {
                     self.heard = Instant::now();
+                    self.received = self.received.saturating_add(data.len() as u64);
+                    if self.aim == Aim::Answer && self.received > context.limits().response_bytes {
+                        return self.cut(Ending::Error("the server's event stream is too large"));
+                    }
                     let mut events = Vec::new();
                     if self.parser.push(&data, &mut events).is_err() {
                         return self.cut(Ending::Error("the server's event stream is malformed"));
@@ -179,13 +191,13 @@ impl Pump {
         let keep_alive: Duration = context.limits().keep_alive;
         tokio::select! {
             biased;
+            reason = self.lease.as_mut() => Heard::Withdrawn(reason),
+            () = draining.cancelled(), if self.aim == Aim::Listen => Heard::Drain,
             frame = self.body.frame() => match frame {
                 Some(Ok(frame)) => frame.into_data().map_or(Heard::Data(Bytes::new()), Heard::Data),
                 Some(Err(_)) => Heard::Broken,
                 None => Heard::End,
             },
-            reason = self.lease.ended(context) => Heard::Withdrawn(reason),
-            () = draining.cancelled(), if self.aim == Aim::Listen => Heard::Drain,
             () = tokio::time::sleep(keep_alive) => Heard::Silence,
         }
     }
@@ -203,6 +215,10 @@ impl Pump {
                 Ok(Relayed::Drop) => return Ok(None),
                 Ok(Relayed::Last { text, is_error }) => {
                     self.bytes = self.bytes.saturating_add(text.len() as u64);
+                    // Nothing comes after the answer: neither another one nor a question.
+                    for _ in self.pending.drain(..) {
+                        self.relay.context.gateway.metrics().dropped_message();
+                    }
                     let ending = if is_error { Ending::Error("error result") } else { Ending::Ok };
                     self.close(ending);
                     text

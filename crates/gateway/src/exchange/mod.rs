@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     enforcer::Ending,
     judge::{self, Claim},
-    lease::{GRACE, Lease},
+    lease,
     refusal::Refusal,
     reply::Reply,
     upstream::{Answer, Outgoing},
@@ -101,22 +101,16 @@ async fn send(
 ) -> Result<Answer, Refusal> {
     let context = &call.context;
     let cut = admitted.cut_reason();
-    let mut sending =
-        std::pin::pin!(context.upstream.send(admitted, outgoing, context.limits().upstream_timeout));
-    let sent = match tokio::time::timeout(GRACE, &mut sending).await {
-        Ok(sent) => sent,
-        Err(_) => {
-            let mut lease = call.lease();
-            tokio::select! {
-                sent = &mut sending => sent,
-                reason = lease.ended(context) => {
-                    cut.set(reason);
-                    return Err(Refusal::Withdrawn { id: Some(call.client_id.clone()), reason });
-                }
-            }
+    let sending = context.upstream.send(admitted, outgoing, context.limits().upstream_timeout);
+    let sending = std::pin::pin!(sending);
+    // What is let go of is dropped after the reason is set.
+    match lease::during(context, || call.held(), sending).await {
+        Ok(sent) => sent.map_err(|failure| call.failed(failure)),
+        Err(reason) => {
+            cut.set(reason);
+            Err(Refusal::Withdrawn { id: Some(call.client_id.clone()), reason })
         }
-    };
-    sent.map_err(|failure| call.failed(failure))
+    }
 }
 
 /// A notification: admitted like a request, answered with 202.
@@ -125,7 +119,7 @@ async fn notification(
     headers: &HeaderMap,
     notification: &Notification<'_>,
 ) -> Result<Response<Reply>, Refusal> {
-    let wire = wire::of_message(context, headers)?;
+    let wire = wire::of_notification(context, headers, notification)?;
     let claim = judge::by_method(&notification.method);
     let Some(body) = outgoing::notification(context, notification) else {
         // It speaks of a request or a stream that this caller can't have: nothing to tell the server.
@@ -209,12 +203,19 @@ async fn batch(
         return Err(Refusal::bad_request(None, -32600, text));
     }
     let mut answers = Vec::new();
+    let mut room = context.limits().buffered_bytes;
     for value in root.elements() {
         let response = match Box::pin(message(context, headers, value)).await {
             Ok(response) => response,
             Err(refusal) => refusal.into_response(),
         };
-        answers.extend(collect(response, context.limits().buffered_bytes).await?);
+        match collect(response, room).await {
+            Some(found) => {
+                room = room.saturating_sub(found.iter().map(String::len).sum());
+                answers.extend(found);
+            }
+            None => answers.push(cut_answer(value)),
+        }
     }
     if answers.is_empty() {
         return Ok(accepted());
@@ -222,24 +223,26 @@ async fn batch(
     Ok(json_response(StatusCode::OK, format!("[{}]", answers.join(","))))
 }
 
-/// The messages of a response, whichever form they came in.
-async fn collect(response: Response<Reply>, limit: usize) -> Result<Vec<String>, Refusal> {
+/// What stands in a batch's answer for one that was cut off or for which there was no room.
+fn cut_answer(value: Value<'_>) -> String {
+    let id = value.get("id").and_then(envelope::Id::of);
+    let text = "the answer was cut off or is too large for a batch; the call may have had an effect";
+    String::from_utf8_lossy(&envelope::error_bytes(id.as_ref(), -32603, text, None)).into_owned()
+}
+
+/// The messages of a response, whichever form they came in; none if it was cut off or is larger than `limit`.
+async fn collect(response: Response<Reply>, limit: usize) -> Option<Vec<String>> {
     let events = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == EVENT_STREAM);
-    let cut = || Refusal::bad_request(None, -32603, "an answer in the batch was cut off or is too large");
-    let body = http_body_util::Limited::new(response.into_body(), limit)
-        .collect()
-        .await
-        .map_err(|_| cut())?
-        .to_bytes();
+    let body = http_body_util::Limited::new(response.into_body(), limit).collect().await.ok()?.to_bytes();
     if body.is_empty() {
-        return Ok(Vec::new());
+        return Some(Vec::new());
     }
     if !events {
-        return Ok(vec![String::from_utf8(body.into()).map_err(|_| cut())?]);
+        return Some(vec![String::from_utf8(body.into()).ok()?]);
     }
     let mut found = Vec::new();
-    EventParser::new(limit).push(&body, &mut found).map_err(|_| cut())?;
-    Ok(found.into_iter().map(|event| event.data).filter(|data| !data.is_empty()).collect())
+    EventParser::new(limit).push(&body, &mut found).ok()?;
+    Some(found.into_iter().map(|event| event.data).filter(|data| !data.is_empty()).collect())
 }
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -263,11 +266,6 @@ fn event_response(body: Reply) -> Response<Reply> {
 }
 
 impl Call {
-    /// Watches over the caller's right to this call.
-    pub(super) fn lease(&self) -> Lease {
-        Lease::new(&self.context, self.claim.clone(), &self.method, self.revision.as_str())
-    }
-
     /// Whether identifiers of this call outlive its stream.
     pub(super) fn has_session(&self) -> bool {
         self.revision.era() == Era::Sessions && self.context.session.is_some()

@@ -60,29 +60,49 @@ pub(super) fn request(
     if let (Era::Stateless, Some(state)) = (era, params.get("requestState")) {
         let opened = state
             .as_string()
-            .and_then(|handle| tokens::open_state(context, &request.method, claim.target(), &handle));
+            .and_then(|handle| tokens::open_state(context, &request.method, &claim.target(), &handle));
         let opened = opened.ok_or_else(|| {
             invalid(request, "`requestState` was not given to you for this call, or is over")
         })?;
         edits.set(&["requestState"], Some(&opened));
     }
     if shape == Shape::Listen {
-        listen_filter(context, request, params, &mut edits);
+        listen_filter(context, request, params, &mut edits)?;
     }
     Ok(envelope::request_bytes(upstream_id, &request.method, Some(edits.text())).into())
 }
 
 /// Leaves only those resources in a subscription that the caller may read. The server's acknowledgement then tells
 /// the client what it got.
-fn listen_filter(context: &Context, request: &Request<'_>, params: Value<'_>, edits: &mut Edits<'_>) {
+fn listen_filter(
+    context: &Context,
+    request: &Request<'_>,
+    params: Value<'_>,
+    edits: &mut Edits<'_>,
+) -> Result<(), Refusal> {
     let path = ["notifications", "resourceSubscriptions"];
-    let Some(asked) = params.at(&path).filter(|value| value.kind() == Kind::Array) else { return };
+    let Some(asked) = params.at(&path) else { return Ok(()) };
+    if asked.kind() != Kind::Array {
+        return Err(invalid(request, "`notifications.resourceSubscriptions` must be an array"));
+    }
     let mut kept = String::from("[");
     for element in asked.elements() {
         let Some(uri) = element.as_string() else { continue };
         let claim = Claim::Resource { uri: uri.into_owned() };
-        let decision = context.decide(&claim.action(), &request.method, Revision::V2026_07_28.as_str());
-        if matches!(decision.effect(), Effect::Proceed { .. }) {
+        let revision = Revision::V2026_07_28.as_str();
+        let decision = context.decide(&claim.action(), &request.method, revision);
+        let passes = match decision.effect() {
+            Effect::Proceed { would_deny: None, .. } => true,
+            Effect::Proceed { would_deny: Some(_), .. } => {
+                context.note_denial(&claim, &request.method, revision, &decision);
+                true
+            }
+            Effect::Refuse(_) => {
+                context.note_denial(&claim, &request.method, revision, &decision);
+                false
+            }
+        };
+        if passes {
             if kept.len() > 1 {
                 kept.push(',');
             }
@@ -91,6 +111,7 @@ fn listen_filter(context: &Context, request: &Request<'_>, params: Value<'_>, ed
     }
     kept.push(']');
     edits.set(&path, Some(&kept));
+    Ok(())
 }
 
 fn invalid(request: &Request<'_>, text: &str) -> Refusal {

@@ -84,6 +84,9 @@ impl Relay {
     }
 
     fn result(&self, call: &MarkedCall, result: Value<'_>) -> Result<String, Broken> {
+        if method::has_lookalike(result) {
+            return Err(Broken("a member of the result differs from a known one only by case"));
+        }
         if let Shape::List(kind) = call.shape {
             return filter(&self.context, kind, &call.method, self.revision, result);
         }
@@ -169,24 +172,24 @@ impl Relay {
                         params.map(|params| params.raw()),
                     )),
                     None => {
-                        self.answer_server(id, method, "the request's id is too long").await;
+                        self.answer_server(id, "the request's id is too long").await;
                         self.drop()
                     }
                 }
             }
             Effect::Refuse(_) => {
                 enforcer.deny(self.context.origin(), facts, &decision, &enforcer.request_id()).await;
-                self.answer_server(id, method, "the client may not be asked this").await;
+                self.answer_server(id, "the client may not be asked this").await;
                 self.drop()
             }
         }
     }
 
     /// Tells the server that its request is refused, so that it doesn't wait. Recorded like all that is sent.
-    async fn answer_server(&self, id: &Id, method: &str, text: &str) {
+    async fn answer_server(&self, id: &Id, text: &str) {
         let context = &self.context;
         let revision = self.revision.as_str();
-        let Ok(admitted) = context.admit(&Claim::Server, method, revision, None).await else { return };
+        let Ok(admitted) = context.admit(&Claim::Server, "response", revision, None).await else { return };
         let body = envelope::error_bytes(Some(id), -32601, text, None);
         let headers = super::wire::session_headers(context, self.revision);
         let outgoing = outgoing::post(context, headers, body.into());
@@ -247,9 +250,17 @@ pub(super) fn member_of_result(
                     .and_then(Value::as_string)
                     .ok_or("an input request has no method")?;
                 let claim = judge::by_method(&asked);
-                let decision = context.decide(&claim.action(), &asked, Revision::V2026_07_28.as_str());
-                if matches!(decision.effect(), Effect::Refuse(_)) {
-                    return Err("the client may not be asked what the server asks");
+                let revision = Revision::V2026_07_28.as_str();
+                let decision = context.decide(&claim.action(), &asked, revision);
+                match decision.effect() {
+                    Effect::Proceed { would_deny: None, .. } => {}
+                    Effect::Proceed { would_deny: Some(_), .. } => {
+                        context.note_denial(&claim, &asked, revision, &decision);
+                    }
+                    Effect::Refuse(_) => {
+                        context.note_denial(&claim, &asked, revision, &decision);
+                        return Err("the client may not be asked what the server asks");
+                    }
                 }
             }
             Ok(requests.raw().to_owned())

@@ -12,7 +12,7 @@ use crate::{
     edge,
     enforcer::{Admitted, Ending},
     judge::Claim,
-    lease::Lease,
+    lease::Held,
     refusal::{EdgeRefusal, Refusal},
     reply::Reply,
     upstream::{Answer, Content, Outgoing, UpstreamFailure},
@@ -34,29 +34,42 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
     let mut outbound = wire.headers;
     outbound.remove(header::CONTENT_TYPE);
     outbound.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-    let mut call = None;
-    if let Some(handle) = headers.get("last-event-id") {
-        let mark = handle.to_str().ok().and_then(|handle| EventMark::open(&context, handle));
-        let mark = mark.ok_or_else(|| {
-            Refusal::bad_request(None, -32600, "`Last-Event-ID` was not given to you in this session")
-        })?;
+    let revision = wire.revision.as_str();
+    let mark = resumed(&context, headers)?;
+    let call = mark.as_ref().and_then(|mark| mark.call.clone());
+    if let Some(mark) = &mark {
         let value = HeaderValue::from_str(&mark.event)
             .map_err(|_| Refusal::bad_request(None, -32600, "the stream can't be resumed"))?;
         outbound.insert("last-event-id", value);
-        call = mark.call;
     }
-    let admitted = context.admit(&Claim::Server, "http/GET", wire.revision.as_str(), None).await?;
+    // The rest of a call's stream takes the same right as the call.
+    let held = match &call {
+        None => Held { claim: Claim::Server, method: LISTEN.to_owned(), revision },
+        Some(call) => Held { claim: call.claim.clone(), method: call.method.clone(), revision },
+    };
+    let admitted = context.admit_as(&held.claim, &held.method, LISTEN, revision, None).await?;
     let answer = send(&context, admitted, Method::GET, outbound).await?;
     let answer = accept(&context, answer)?;
     if answer.content != Content::Events {
-        answer.open.close(Ending::Error("server broke the protocol"), 0);
+        let request_id = answer.open.request_id().to_owned();
         let failure = UpstreamFailure::Protocol("it is not `text/event-stream`".to_owned());
-        return Err(Refusal::upstream(&context, None, failure, String::new()));
+        answer.open.close(Ending::Error(failure.label()), 0);
+        return Err(Refusal::upstream(&context, None, failure, request_id));
     }
-    let lease = Lease::new(&context, Claim::Server, "http/GET", wire.revision.as_str());
     let target = String::new();
     let relay = Relay { context, call, target, revision: wire.revision };
-    Ok(event_response(Reply::stream(events::of_listener(relay, answer, lease))))
+    Ok(event_response(Reply::stream(events::of_listener(relay, answer, held))))
+}
+
+/// What a listening stream is called in the record.
+const LISTEN: &str = "http/GET";
+
+/// The place in a broken stream that a client wants to go on from.
+fn resumed(context: &Context, headers: &HeaderMap) -> Result<Option<EventMark>, Refusal> {
+    let Some(handle) = headers.get("last-event-id") else { return Ok(None) };
+    let mark = handle.to_str().ok().and_then(|handle| EventMark::open(context, handle));
+    let text = "`Last-Event-ID` was not given to you in this session, or its stream can't be resumed";
+    mark.map(Some).ok_or_else(|| Refusal::bad_request(None, -32600, text))
 }
 
 /// Answers DELETE: the session ends at the server.

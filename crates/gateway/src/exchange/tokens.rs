@@ -1,13 +1,18 @@
 //! Identifiers that cross the gateway, in both directions. A server's are sealed before a client sees them, and a
 //! client's before a server does, so that neither can name what is not its own; nothing has to be remembered.
 
+use std::time::Duration;
+
 use narrows_mcp::{
     envelope::Id,
     handle::Purpose,
     json::{Document, Limits, Value, write_string},
 };
 
-use crate::{context::Context, judge::Shape};
+use crate::{
+    context::Context,
+    judge::{Claim, Shape},
+};
 use narrows_mcp::method::ListKind;
 
 /// Longest id that a client may send, in bytes: a sealed id must fit.
@@ -39,51 +44,55 @@ pub(super) fn open_progress(context: &Context, raw: &str) -> Option<String> {
     String::from_utf8(open_string(context, Purpose::ProgressToken, raw)?).ok()
 }
 
-/// Seals a list's cursor for the client: the raw JSON of a string.
+/// Seals a list's cursor for the client, for a time: the raw JSON of a string.
 pub(super) fn seal_cursor(context: &Context, method: &str, cursor: &str) -> String {
-    let plain = join(&[method, cursor]);
-    quoted(&context.gateway.handles().seal(Purpose::Cursor, &cursor_binding(context), &plain))
+    let plain = join(&[&expiry(context, context.limits().session_lifetime), method, cursor]);
+    quoted(&context.gateway.handles().seal(Purpose::Cursor, &context.binding.outside(), &plain))
 }
 
 /// The server's own cursor, as raw JSON.
 pub(super) fn open_cursor(context: &Context, method: &str, handle: &str) -> Option<String> {
-    let plain = context.gateway.handles().open(Purpose::Cursor, &cursor_binding(context), handle).ok()?;
+    let plain = context.gateway.handles().open(Purpose::Cursor, &context.binding.outside(), handle).ok()?;
     match split(&plain)?.as_slice() {
-        [sealed_method, cursor] if sealed_method == method => Some(quoted(cursor)),
+        [expires, sealed_method, cursor] if sealed_method == method => {
+            is_good(context, expires).then(|| quoted(cursor))
+        }
         _ => None,
     }
 }
 
-/// A cursor is good for its principal and endpoint, in any session of theirs.
-fn cursor_binding(context: &Context) -> [&[u8]; 2] {
-    let [subject, endpoint, _session] = context.binding.parts();
-    [subject, endpoint]
+/// When something that is sealed now and good for this long ends, in seconds since 1970.
+fn expiry(context: &Context, lifetime: Duration) -> String {
+    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(0);
+    context.gateway.now().as_second().saturating_add(seconds).to_string()
+}
+
+fn is_good(context: &Context, expires: &str) -> bool {
+    expires.parse::<i64>().is_ok_and(|expires| expires > context.gateway.now().as_second())
 }
 
 /// Seals a server's `requestState`, for this call alone and for a time: the raw JSON of a string.
 pub(super) fn seal_state(context: &Context, method: &str, target: &str, state: &str) -> String {
-    let lifetime = i64::try_from(context.limits().request_state_lifetime.as_secs()).unwrap_or(0);
-    let expires = context.gateway.now().as_second().saturating_add(lifetime);
-    let plain = join(&[&expires.to_string(), method, target, state]);
-    quoted(&context.gateway.handles().seal(Purpose::RequestState, &cursor_binding(context), &plain))
+    let plain = join(&[&expiry(context, context.limits().request_state_lifetime), method, target, state]);
+    quoted(&context.gateway.handles().seal(Purpose::RequestState, &context.binding.outside(), &plain))
 }
 
 /// The server's own `requestState`, as raw JSON, if it was given for this call and is still good.
 pub(super) fn open_state(context: &Context, method: &str, target: &str, handle: &str) -> Option<String> {
     let plain =
-        context.gateway.handles().open(Purpose::RequestState, &cursor_binding(context), handle).ok()?;
+        context.gateway.handles().open(Purpose::RequestState, &context.binding.outside(), handle).ok()?;
     match split(&plain)?.as_slice() {
         [expires, sealed_method, sealed_target, state]
             if sealed_method == method && sealed_target == target =>
         {
-            (expires.parse::<i64>().ok()? > context.gateway.now().as_second()).then(|| quoted(state))
+            is_good(context, expires).then(|| quoted(state))
         }
         _ => None,
     }
 }
 
 /// What an event id of ours carries: the server's own, and of which call the stream is, so that a resumed stream can
-/// be understood by any replica.
+/// be understood, and judged, by any replica.
 pub(super) struct EventMark {
     pub(super) event: String,
     pub(super) call: Option<MarkedCall>,
@@ -96,19 +105,32 @@ pub(super) struct MarkedCall {
     pub(super) upstream_id: Id,
     pub(super) method: String,
     pub(super) shape: Shape,
+    pub(super) claim: Claim,
 }
+
+/// Arguments up to this length are carried in an event id; a call with longer ones can't be judged again, and so its
+/// stream can't be resumed.
+const CARRIED: usize = 1024;
 
 impl EventMark {
     pub(super) fn seal(context: &Context, event: &str, call: Option<&MarkedCall>) -> String {
+        let expires = expiry(context, context.limits().session_lifetime);
         let plain = match call {
-            None => join(&[event]),
-            Some(call) => join(&[
-                event,
-                call.client_id.raw(),
-                call.upstream_id.raw(),
-                &call.method,
-                shape_text(call.shape),
-            ]),
+            None => join(&[&expires, event]),
+            Some(call) => {
+                let (kind, name, arguments) = claim_texts(&call.claim);
+                join(&[
+                    &expires,
+                    event,
+                    call.client_id.raw(),
+                    call.upstream_id.raw(),
+                    &call.method,
+                    shape_text(call.shape),
+                    kind,
+                    name,
+                    if arguments.len() <= CARRIED { arguments } else { "" },
+                ])
+            }
         };
         context.gateway.handles().seal(Purpose::EventId, &context.binding.parts(), &plain)
     }
@@ -116,19 +138,52 @@ impl EventMark {
     pub(super) fn open(context: &Context, handle: &str) -> Option<Self> {
         let plain =
             context.gateway.handles().open(Purpose::EventId, &context.binding.parts(), handle).ok()?;
-        match split(&plain)?.as_slice() {
+        let parts = split(&plain)?;
+        let (expires, rest) = parts.split_first()?;
+        if !is_good(context, expires) {
+            return None;
+        }
+        match rest {
             [event] => Some(Self { event: event.clone(), call: None }),
-            [event, client, upstream, method, shape] => {
+            [event, client, upstream, method, shape, kind, name, arguments] => {
                 let call = MarkedCall {
                     client_id: read_id(client)?,
                     upstream_id: read_id(upstream)?,
                     method: method.clone(),
                     shape: read_shape(shape)?,
+                    claim: read_claim(kind, name, arguments)?,
                 };
                 Some(Self { event: event.clone(), call: Some(call) })
             }
             _ => None,
         }
+    }
+}
+
+/// A claim as kind, name and arguments.
+fn claim_texts(claim: &Claim) -> (&'static str, &str, &str) {
+    match claim {
+        Claim::Server => ("server", "", ""),
+        Claim::Tool { name, arguments } => ("tool", name, arguments),
+        Claim::Resource { uri } => ("resource", uri, ""),
+        Claim::Template { uri_template } => ("template", uri_template, ""),
+        Claim::Prompt { name, arguments } => ("prompt", name, arguments),
+        Claim::Method { name } => ("method", name, ""),
+    }
+}
+
+fn read_claim(kind: &str, name: &str, arguments: &str) -> Option<Claim> {
+    let name = name.to_owned();
+    // Arguments are never empty text: those of a call without any are `{}`.
+    let arguments = (!arguments.is_empty()).then(|| arguments.to_owned());
+    match kind {
+        "server" => Some(Claim::Server),
+        "tool" => Some(Claim::Tool { name, arguments: arguments? }),
+        "resource" => Some(Claim::Resource { uri: name }),
+        "template" => Some(Claim::Template { uri_template: name }),
+        "prompt" => Some(Claim::Prompt { name, arguments: arguments? }),
+        "method" => Some(Claim::Method { name }),
+        _ => None,
     }
 }
 
@@ -201,6 +256,24 @@ mod tests {
         for bad in [&b"\0\0\0\x02a"[..], b"\0\0\0", b"\0\0\0\x01\xff"] {
             assert!(split(bad).is_none());
         }
+    }
+
+    #[test]
+    fn claims_survive_a_resumption_and_are_never_made_up() {
+        let (name, arguments) = ("x".to_owned(), "{\"a\":1}".to_owned());
+        for claim in [
+            Claim::Server,
+            Claim::Tool { name: name.clone(), arguments: arguments.clone() },
+            Claim::Resource { uri: name.clone() },
+            Claim::Template { uri_template: name.clone() },
+            Claim::Prompt { name: name.clone(), arguments },
+            Claim::Method { name },
+        ] {
+            let (kind, name, arguments) = claim_texts(&claim);
+            assert_eq!(read_claim(kind, name, arguments), Some(claim.clone()));
+        }
+        assert_eq!(read_claim("tool", "x", ""), None, "the arguments were too long to be carried");
+        assert_eq!(read_claim("else", "x", ""), None);
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use narrows_mcp::{
-    envelope::Request,
-    headers::{self, HeaderMismatch},
+    envelope::{Notification, Request},
+    headers::{self, AgreedHeaders, HeaderMismatch},
     revision::{Era, Revision},
 };
 
-use crate::{context::Context, refusal::Refusal, session::SESSION_HEADER};
+use crate::{
+    context::Context,
+    refusal::Refusal,
+    session::{SESSION_HEADER, VERSION_HEADER},
+};
 
 /// The member of `_meta` that says the revision (2026-07-28).
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-
-const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// What a message speaks, and its headers.
 pub(super) struct Wire {
@@ -39,14 +41,7 @@ pub(super) fn of_request(
         let agreed = headers::agree(pairs, request).map_err(|mismatch| {
             Refusal::bad_request(Some(&request.id), mismatch.code(), mismatch.to_string())
         })?;
-        let mut outbound = content_headers();
-        for (name, value) in agreed.iter() {
-            let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-                outbound.insert(name, value);
-            }
-        }
-        return Ok(Wire { revision, headers: outbound });
+        return Ok(Wire { revision, headers: agreed_headers(&agreed) });
     }
     if request.method == "initialize" {
         let asked = request
@@ -64,6 +59,35 @@ pub(super) fn of_request(
         // The body says nothing, so this is a refusal.
         Era::Stateless => headers::required_meta(request).map_err(Refusal::from).map(|_| wire),
     }
+}
+
+/// Reads the revision of a notification. In the stateless era its headers must agree with it, like a request's.
+pub(super) fn of_notification(
+    context: &Context,
+    inbound: &HeaderMap,
+    notification: &Notification<'_>,
+) -> Result<Wire, Refusal> {
+    let wire = of_message(context, inbound)?;
+    match wire.revision.era() {
+        Era::Sessions => Ok(wire),
+        Era::Stateless => {
+            let pairs = inbound.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            let agreed = headers::agree_notification(pairs, notification)
+                .map_err(|mismatch| Refusal::bad_request(None, mismatch.code(), mismatch.to_string()))?;
+            Ok(Wire { revision: agreed.revision, headers: agreed_headers(&agreed) })
+        }
+    }
+}
+
+fn agreed_headers(agreed: &AgreedHeaders) -> HeaderMap {
+    let mut outbound = content_headers();
+    for (name, value) in agreed.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            outbound.insert(name, value);
+        }
+    }
+    outbound
 }
 
 /// Reads the revision of a message that is no request, from its session or its header.

@@ -32,7 +32,7 @@ async fn headers_are_made_anew_from_the_body_they_agree_with() {
     let world = World::start().await;
     let token = world.token("ann", "readers");
     world.server.will(answers(RESULT));
-    let headers = with(&[("mcp-param-region", "=?base64?ZXU=?="), ("mcp-session-id", "")]);
+    let headers = with(&[("mcp-param-region", "=?base64?ZXU=?="), ("mcp-session-id", "of-an-older-time")]);
     let answer = world.post(&token, &headers, &call("read_file", "")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json().await["id"], 1);
@@ -76,6 +76,9 @@ async fn a_mismatch_is_refused_before_anything_else() {
         world.post(&token, &with(&[("mcp-protocol-version", "2030-01-01")]), &future).await.json().await;
     assert_eq!(answer["error"]["code"], -32022);
     assert_eq!(answer["error"]["data"]["requested"], "2030-01-01");
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let answer = world.post(&token, &HEADERS, note).await.json().await;
+    assert_eq!(answer["error"]["code"], -32020, "a notification's headers are compared too");
     let unknown = call("read_file", "").replace("2026-07-28", "1999-01-01");
     assert_eq!(world.post(&token, &HEADERS, &unknown).await.json().await["error"]["code"], -32020);
     assert!(world.server.seen().is_empty());
@@ -127,11 +130,16 @@ async fn a_request_state_is_good_for_its_call_alone() {
     }
     assert_eq!(world.server.seen().len(), 2);
 
+    // Nor is it good with other arguments.
+    let other_arguments = retry("read_file", &state).replace("\"/a\"", "\"/b\"");
+    assert_eq!(world.post(&token, &HEADERS, &other_arguments).await.status, 400);
+
     // Who may not be asked is not asked.
     world.server.will(answers(asks));
     let reader = world.token("ann", "readers");
     let answer = world.post(&reader, &HEADERS, &call("read_file", "")).await;
     assert_eq!(answer.status, 502);
+    assert!(world.log.summary().contains(&"request.denied elicitation/create".to_owned()));
     world.server.will(events(&[&format!("data: {asks}\n\n")]));
     let mut cut = world.post(&reader, &HEADERS, &call("read_file", "")).await;
     assert!(matches!(cut.piece().await, Some(Err(_)) | None));

@@ -114,6 +114,8 @@ async fn a_server_may_not_ask_the_client_what_no_role_grants() {
     assert_eq!((&told["id"], &told["error"]["code"]), (&json!(4), &json!(-32601)));
     let summary = world.log.summary();
     assert!(summary.contains(&"request.denied elicitation/create".to_owned()), "{summary:?}");
+    assert!(!summary.contains(&"request.admitted elicitation/create".to_owned()), "{summary:?}");
+    assert!(summary.contains(&"request.admitted response".to_owned()), "{summary:?}");
     assert!(summary.contains(&"request.completed tools/call error".to_owned()), "{summary:?}");
     world.stop().await;
 }
@@ -204,4 +206,123 @@ async fn open_after(world: &World, token: &str) -> String {
     let session = open(world, token).await;
     world.server.script.lock().unwrap().extend(waiting);
     session
+}
+
+/// Roles in which `read_*` is not granted any more, but something on the server is.
+fn without_reading() -> String {
+    ROLES.replace(r#"tools: ["read_*"], "#, r#"tools: [other], "#)
+}
+
+#[tokio::test]
+async fn a_resumed_stream_takes_the_right_of_its_call() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let header = [("mcp-session-id", session.as_str())];
+    world.server.will(events(&["id: e1\ndata:\n\n"]));
+    let text = world.post(&token, &header, CALL).await.text().await;
+    let event = ids(&text)[0].clone();
+    let resume = [("mcp-session-id", session.as_str()), ("last-event-id", event.as_str())];
+    world.server.will(events(&[
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n",
+    ]));
+    assert_eq!(world.send("GET", &token, &resume, "").await.status, 200);
+    let admitted =
+        world.log.records().iter().rev().find(|r| r["kind"] == "request.admitted").unwrap().clone();
+    assert_eq!(
+        (&admitted["request"]["method"], &admitted["request"]["tool"]),
+        (&json!("http/GET"), &json!("read_file"))
+    );
+    let before = world.server.seen().len();
+    world.publish("enforce", &without_reading());
+    assert_eq!(world.send("GET", &token, &resume, "").await.status, 403);
+    assert_eq!(world.server.seen().len(), before);
+    // Arguments that are not carried can't be judged again.
+    world.publish("enforce", ROLES);
+    world.server.will(events(&["id: e2\ndata:\n\n"]));
+    let long = CALL.replace("/a", &"/a".repeat(1000));
+    let event = ids(&world.post(&token, &header, &long).await.text().await)[0].clone();
+    let resume = [("mcp-session-id", session.as_str()), ("last-event-id", event.as_str())];
+    assert_eq!(world.send("GET", &token, &resume, "").await.status, 400);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_in_the_first_moments_of_a_request_counts() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let header = [("mcp-session-id", session.as_str())];
+    let mut late =
+        held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]);
+    late.pieces[0].0 = Duration::from_millis(150);
+    world.server.will(late);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        world.publish("enforce", &without_reading());
+    };
+    let (mut answer, ()) = tokio::join!(world.post(&token, &header, CALL), change);
+    let begun = Instant::now();
+    while let Some(Ok(_)) = answer.piece().await {}
+    assert!(begun.elapsed() < Duration::from_secs(1));
+
+    // And so does one while the record is being written: nothing is sent then.
+    world.publish("enforce", ROLES);
+    *world.log.mode.lock().unwrap() = super::world::LogMode::Late;
+    let before = world.server.seen().len();
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        world.publish("enforce", &without_reading());
+    };
+    let (answer, ()) = tokio::join!(world.post(&token, &header, CALL), change);
+    assert_eq!(answer.status, 403);
+    assert_eq!(world.server.seen().len(), before);
+    assert_eq!(world.log.summary().last().unwrap(), "request.completed tools/call cancelled");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_json_answer_that_is_under_way_is_cut_when_the_grant_goes() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    for size in [10, 100_000] {
+        world.publish("enforce", ROLES);
+        let mut slow = super::world::json(format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{{\"a\":\"{}\",",
+            "x".repeat(size)
+        ));
+        slow.pieces.push((Duration::from_secs(3), "\"b\":1}}".to_owned()));
+        world.server.will(slow);
+        let change = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            world.publish("enforce", &without_reading());
+        };
+        let asked = async {
+            let begun = Instant::now();
+            let mut answer = world.post(&token, &[], CALL).await;
+            let mut cut = answer.status == 403;
+            while let Some(piece) = answer.piece().await {
+                cut |= piece.is_err();
+            }
+            assert!(cut && begun.elapsed() < Duration::from_millis(1500), "{size}: {:?}", begun.elapsed());
+        };
+        tokio::join!(asked, change);
+    }
+    assert_eq!(world.log.open(), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_comes_after_the_answer() {
+    let world = World::start().await;
+    let token = world.token("root", "admins");
+    let session = open(&world, &token).await;
+    world.server.will(events(&[concat!(
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"n\":1}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"n\":2}}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"sampling/createMessage\",\"params\":{}}\n\n",
+    )]));
+    let text = world.post(&token, &[("mcp-session-id", session.as_str())], CALL).await.text().await;
+    assert_eq!(messages(&text).len(), 1, "{text}");
+    world.stop().await;
 }

@@ -201,7 +201,7 @@ pub fn has_lookalike(result: Value<'_>) -> bool {
 /// `private`: a filtered list is one person's.
 ///
 /// # Errors
-/// -32602 where `result` has no such list, a `nextCursor` that is no string, or a member that [`has_lookalike`] finds.
+/// -32602 where `result` has no such list, a `nextCursor` that is neither a string nor null, or a member that [`has_lookalike`] finds.
 pub fn filter_list(
     kind: ListKind,
     result: Value<'_>,
@@ -215,7 +215,7 @@ pub fn filter_list(
     if has_lookalike(result) {
         return wrong("result has a member that differs from a known one only by case");
     }
-    if result.get("nextCursor").is_some_and(|cursor| cursor.kind() != Kind::String) {
+    if result.get("nextCursor").is_some_and(|cursor| !matches!(cursor.kind(), Kind::String | Kind::Null)) {
         return wrong("nextCursor must be a string");
     }
     let mut kept = String::with_capacity(list.raw().len());

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod demo;
+mod descriptors;
 mod follow;
 mod inputs;
 mod plan;

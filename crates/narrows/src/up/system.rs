@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    demo, follow,
+    demo, descriptors, follow,
     inputs::{Certificate, Doors, Resources},
     plan::Plan,
     publish::{InForce, Publisher},
@@ -112,12 +112,14 @@ impl System {
             .map_err(|error| Failure::from(error).in_usage("--otlp-traces"))?
             .map(Arc::new);
         let sockets = Arc::clone(&local);
+        let mut limits = Limits::default();
+        limits.connections = descriptors::connections(limits.connections);
         let gateway = Gateway::new(Parts {
             settings: Settings {
                 public_url: public_url.clone(),
                 allowed_hosts: plan.allowed_hosts(&public_url),
                 allowed_origins: plan.allowed_origins(&public_url),
-                limits: Limits::default(),
+                limits,
             },
             authenticator: Arc::clone(&authenticator),
             audit: Arc::clone(&log) as _,
