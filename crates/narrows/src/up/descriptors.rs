@@ -16,7 +16,7 @@ pub(super) fn connections(wanted: usize) -> usize {
     let open_files = getrlimit(Resource::Nofile).current;
     let fit = fitting(open_files, wanted);
     if fit < wanted {
-        tracing::info!(
+        tracing::debug!(
             open_files,
             connections = fit,
             "fewer connections than usual: raise the limit of open files for more"
