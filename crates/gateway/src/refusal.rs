@@ -217,6 +217,8 @@ impl Refusal {
             }
             Self::SessionRequired => (StatusCode::BAD_REQUEST, code::BAD_REQUEST),
             Self::Message { status, code, .. } => (*status, *code),
+            // No `insufficient_scope` challenge: grants are roles here, and no scope that a client could go and ask
+            // for would change the answer. With one, clients send their users to log in again, in vain.
             Self::Denied { .. } | Self::Withdrawn { .. } => (StatusCode::FORBIDDEN, code::DENIED),
             Self::StreamTaken => (StatusCode::CONFLICT, code::BAD_REQUEST),
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, code::BUSY),

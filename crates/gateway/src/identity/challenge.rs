@@ -24,17 +24,6 @@ pub fn challenge(metadata_url: &str, failure: &AuthFailure) -> HeaderValue {
     }
 }
 
-/// The `WWW-Authenticate` of a 403 that another token could pass: `insufficient_scope` with all scopes that the
-/// operation needs.
-pub fn insufficient_scope(metadata_url: &str, scope: Option<&str>) -> HeaderValue {
-    match scope {
-        Some(scope) => {
-            bearer(&[("error", "insufficient_scope"), ("scope", scope), ("resource_metadata", metadata_url)])
-        }
-        None => bearer(&[("error", "insufficient_scope"), ("resource_metadata", metadata_url)]),
-    }
-}
-
 fn bearer(parameters: &[(&str, &str)]) -> HeaderValue {
     let mut text = String::from("Bearer");
     for (index, (name, value)) in parameters.iter().enumerate() {

@@ -24,7 +24,7 @@ mod verified;
 mod tests;
 
 pub use authenticator::{Authenticator, Settings};
-pub use challenge::{challenge, insufficient_scope, metadata};
+pub use challenge::{challenge, metadata};
 pub use failure::{AuthFailure, ClaimFault, HeaderFault, KeyFault, PresentationFault};
 pub use issuer::{BearerToken, BuiltinKeys, IssueError, Issuer, MAX_LIFETIME, SigningKeyPem};
 pub use pem::PemError;

@@ -75,7 +75,7 @@ impl<'a> Matcher<'a> {
     /// Whether a record is looked for. What is no record is not.
     pub(super) fn matches(&self, line: &[u8]) -> bool {
         let Some(view) = View::parse(line) else { return false };
-        self.fields.iter().all(|(field, value)| view.field(*field) == *value)
+        self.fields.iter().all(|(field, value)| view.values(*field).any(|held| held == *value))
             && self.since.as_deref().is_none_or(|since| *view.time >= *since)
             && self.until.as_deref().is_none_or(|until| *view.time <= *until)
             && self.request.is_none_or(|request| view.request.id == request)

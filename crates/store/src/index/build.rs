@@ -145,24 +145,24 @@ impl View<'_> {
             Pairing::Outcome(intent) => Some(Term::closes(intent.0 / BLOCK)),
             Pairing::Intent | Pairing::Event => None,
         };
-        let fields = Field::ALL.into_iter().filter_map(|field| {
-            let value = self.field(field);
-            (!value.is_empty()).then(|| Term::of(field, value))
-        });
+        let fields = Field::ALL
+            .into_iter()
+            .flat_map(|field| self.values(field).map(move |value| Term::of(field, value)));
         fields.chain(closes)
     }
 
-    /// A field's value; empty if it is absent.
-    pub(crate) fn field(&self, field: Field) -> &str {
-        match field {
-            Field::Kind => &self.kind,
-            Field::Subject => &self.actor.subject,
-            Field::Namespace => &self.object.namespace,
-            Field::Server => &self.object.name,
-            Field::Tool => &self.request.tool,
-            Field::Method => &self.request.method,
-            Field::Status => &self.outcome.status,
-            Field::Effect => &self.decision.effect,
-        }
+    /// A field's values: none if it is absent, two where an agent acted for a person and both are subjects.
+    pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &str> {
+        let (value, other) = match field {
+            Field::Kind => (&self.kind, None),
+            Field::Subject => (&self.actor.subject, Some(&self.actor.on_behalf_of)),
+            Field::Namespace => (&self.object.namespace, None),
+            Field::Server => (&self.object.name, None),
+            Field::Tool => (&self.request.tool, None),
+            Field::Method => (&self.request.method, None),
+            Field::Status => (&self.outcome.status, None),
+            Field::Effect => (&self.decision.effect, None),
+        };
+        [Some(value), other].into_iter().flatten().map(AsRef::as_ref).filter(|value: &&str| !value.is_empty())
     }
 }

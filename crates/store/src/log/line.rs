@@ -37,6 +37,8 @@ pub(crate) struct View<'a> {
 pub(crate) struct Actor<'a> {
     #[serde(borrow, default)]
     pub(crate) subject: Cow<'a, str>,
+    #[serde(borrow, default, rename = "onBehalfOf")]
+    pub(crate) on_behalf_of: Cow<'a, str>,
 }
 
 #[derive(Debug, Default, Deserialize)]

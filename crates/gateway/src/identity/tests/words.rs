@@ -1,8 +1,7 @@
 //! The words for clients.
 
 use crate::identity::{
-    AuthFailure, ClaimFault, HeaderFault, KeyFault, PresentationFault, challenge, insufficient_scope,
-    metadata,
+    AuthFailure, ClaimFault, HeaderFault, KeyFault, PresentationFault, challenge, metadata,
 };
 
 const METADATA: &str = "https://gate.example/.well-known/oauth-protected-resource/mcp/dev/files";
@@ -16,16 +15,6 @@ fn challenges() {
     check(AuthFailure::Signature, &invalid);
     check(AuthFailure::Claim(ClaimFault::Expired), &invalid);
     check(AuthFailure::Presentation(PresentationFault::InQuery), &invalid);
-    assert_eq!(
-        insufficient_scope(METADATA, Some("mcp:tools mcp:read")),
-        format!(
-            "Bearer error=\"insufficient_scope\", scope=\"mcp:tools mcp:read\", resource_metadata=\"{METADATA}\""
-        )
-    );
-    assert_eq!(
-        insufficient_scope(METADATA, None),
-        format!("Bearer error=\"insufficient_scope\", resource_metadata=\"{METADATA}\"")
-    );
     assert_eq!(challenge("a\"b\\c", &AuthFailure::Missing), "Bearer resource_metadata=\"a\\\"b\\\\c\"");
     assert_eq!(challenge("a\r\nb: c", &AuthFailure::Missing), "Bearer");
 }

@@ -28,6 +28,8 @@ fn check(directory: &Path) {
         same(Filter::default(), limit, &|_| true);
         let filter = Filter { subject: text("alice"), tool: text("rare"), ..Filter::default() };
         same(filter, limit, &|r| r["actor"]["subject"] == "alice" && r["request"]["tool"] == "rare");
+        let filter = Filter { subject: text("carol"), ..Filter::default() };
+        same(filter, limit, &|r| r["actor"]["onBehalfOf"] == "carol");
         let filter = Filter { kind: text("request.denied"), server: text("git"), ..Filter::default() };
         same(filter, limit, &|r| r["kind"] == "request.denied" && r["object"]["name"] == "git");
         let filter = Filter { status: text("error"), method: text("tools/call"), ..Filter::default() };

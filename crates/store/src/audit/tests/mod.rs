@@ -48,6 +48,9 @@ async fn write_traffic(log: &Log, requests: u64) {
             "object": { "kind": "McpServer", "namespace": "dev", "name": if n % 2 == 0 { "files" } else { "git" } },
             "request": { "id": format!("request-{n}"), "method": "tools/call", "tool": tool },
         });
+        if n % 50 == 20 {
+            record["actor"] = json!({ "subject": "agent", "onBehalfOf": "carol" });
+        }
         if n % 11 == 3 {
             record["kind"] = "request.denied".into();
             record["decision"] = json!({ "effect": "deny" });
