@@ -68,7 +68,9 @@ impl UpstreamFailure {
     /// What the client's user can do.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "try again later; who runs the gateway sees why in the server's log",
+            Self::Unavailable(_) => {
+                "try again later; who runs the gateway sees why in its log and the server's"
+            }
             Self::Timeout(_) => "the call may have had an effect; look before you repeat it",
             Self::Protocol(_) | Self::Status(_) => "this is a fault of the server; tell who runs it",
         }
