@@ -38,6 +38,19 @@ impl InvalidPattern {
     }
 }
 
+/// What a pattern of a rule is matched with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Names: of namespaces, servers, tools, prompts, methods.
+    Name,
+    /// URIs and templates of URIs, which have braces, parentheses and more of their own.
+    Uri,
+}
+
+/// What to do about a character that [`Pattern::meaningless`] finds.
+pub const MEANINGLESS_HINT: &str =
+    "a pattern has only `*` (any text) and `?` (any one character); write one entry for each";
+
 /// A checked pattern.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -75,6 +88,22 @@ impl Pattern {
     /// Whether every name matches.
     pub fn is_any(&self) -> bool {
         self.shape == Shape::Any
+    }
+
+    /// The first character that says something in the patterns of other tools and would only stand for itself here:
+    /// a deny rule with it matches nothing and lets the call through. Refused where rules are read from files; a
+    /// name that does have such a character is matched by `?`.
+    pub fn meaningless(&self, subject: Subject) -> Option<char> {
+        let is_foreign = |(at, c): (usize, char)| {
+            let foreign = match subject {
+                Subject::Name => {
+                    matches!(c, '{' | '}' | '[' | ']' | '!' | '^' | '|' | '(' | ')' | '\\' | ',')
+                }
+                Subject::Uri => at == 0 && c == '!',
+            };
+            (foreign || c.is_whitespace()).then_some(c)
+        };
+        self.text.char_indices().find_map(is_foreign)
     }
 
     /// Whether `name` matches. Time is at most proportional to the product of the lengths, and to their sum for
@@ -166,5 +195,33 @@ impl fmt::Display for Pattern {
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pattern, Subject};
+
+    #[test]
+    fn characters_of_other_patterns_are_found() {
+        let check = |text: &str, name: Option<char>, uri: Option<char>| {
+            let pattern: Pattern = text.parse().unwrap();
+            assert_eq!(pattern.meaningless(Subject::Name), name, "`{text}` as a name");
+            assert_eq!(pattern.meaningless(Subject::Uri), uri, "`{text}` as a URI");
+        };
+        for text in ["*", "read_?ile*", "tasks/*", "a.b-c:d@e$", "größe", "file:///docs/*?x=1#y&z;%20+='"] {
+            check(text, None, None);
+        }
+        for foreign in ['{', '}', '[', ']', '!', '^', '|', '(', ')', '\\', ','] {
+            check(&format!("a{foreign}b*"), Some(foreign), None);
+        }
+        check("!x", Some('!'), Some('!'));
+        check("x!", Some('!'), None);
+        check("file:///{path}", Some('{'), None);
+        for space in [' ', '\u{a0}', '\u{2003}'] {
+            for text in [format!("a{space}b"), format!("{space}a"), format!("a{space}")] {
+                check(&text, Some(space), Some(space));
+            }
+        }
     }
 }

@@ -382,7 +382,23 @@ fn bad_inputs() -> Vec<(&'static str, String)> {
         ("a pattern with a line break", rule(&format!("{{ {good_rule}, tools: [\"a\\nb\"] }}"))),
         (
             "a pattern that no server has",
-            rule("{ effect: allow, namespaces: [dev], servers: [\"[a-z]*\"], tools: [x] }"),
+            rule("{ effect: allow, namespaces: [dev], servers: [\"F*\"], tools: [x] }"),
+        ),
+        (
+            "namespaces and servers in the patterns of other tools",
+            rule("{ effect: deny, namespaces: [\"!dev\"], servers: [\"[a-z]*\", \"{a,b}\"], tools: [x] }"),
+        ),
+        (
+            "names in the patterns of other tools",
+            rule(
+                "{ effect: deny, namespaces: [dev], servers: [files], tools: [\"[rw]*\", \"{a,b}\", \"!x\", \"a|b\", \"^a\", \"(a)\", 'a\\*', \"a,b\", \"a b\"], prompts: [\"!x\"], methods: [\"tasks/{get,list}\"] }",
+            ),
+        ),
+        (
+            "URIs in the patterns of other tools",
+            rule(&format!(
+                "{{ {good_rule}, resources: [\"!file:///a\", \"file:///a b\"], resourceTemplates: [\"!file:///{{p}}\", \" file:///{{p}}\"] }}"
+            )),
         ),
         (
             "a namespace that is not there",

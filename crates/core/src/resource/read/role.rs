@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Report, label};
 use crate::{
     ids::ResourceName,
-    pattern::Pattern,
+    pattern::{self, MEANINGLESS_HINT, Pattern},
     policy::Condition,
     principal::SERVICE_ACCOUNT_PREFIX,
     resource::{
@@ -48,24 +48,41 @@ fn rule(path: &str, written: RuleSpec, report: &mut Report<'_>) -> Rule {
         effect: written.effect,
         namespaces: names(&format!("{path}.namespaces"), &written.namespaces, report),
         servers: names(&format!("{path}.servers"), &written.servers, report),
-        tools: patterns(&format!("{path}.tools"), &written.tools, report),
-        resources: patterns(&format!("{path}.resources"), &written.resources, report),
+        tools: patterns(&format!("{path}.tools"), &written.tools, pattern::Subject::Name, report),
+        resources: patterns(&format!("{path}.resources"), &written.resources, pattern::Subject::Uri, report),
         resource_templates: patterns(
             &format!("{path}.resourceTemplates"),
             &written.resource_templates,
+            pattern::Subject::Uri,
             report,
         ),
-        prompts: patterns(&format!("{path}.prompts"), &written.prompts, report),
-        methods: patterns(&format!("{path}.methods"), &written.methods, report),
+        prompts: patterns(&format!("{path}.prompts"), &written.prompts, pattern::Subject::Name, report),
+        methods: patterns(&format!("{path}.methods"), &written.methods, pattern::Subject::Name, report),
         when,
     }
 }
 
-fn patterns(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern> {
+fn patterns(
+    path: &str,
+    written: &[String],
+    subject: pattern::Subject,
+    report: &mut Report<'_>,
+) -> Vec<Pattern> {
     let mut patterns = Vec::with_capacity(written.len());
     for (index, text) in written.iter().enumerate() {
         match text.parse::<Pattern>() {
-            Ok(pattern) => patterns.push(pattern),
+            Ok(pattern) => {
+                if let Some(foreign) = pattern.meaningless(subject) {
+                    let what = if foreign.is_whitespace() {
+                        "white space".to_owned()
+                    } else {
+                        format!("`{foreign}`")
+                    };
+                    let message = format!(": {what} in `{text}` has no meaning in a pattern");
+                    report.field(&format!("{path}[{index}]"), &message, MEANINGLESS_HINT);
+                }
+                patterns.push(pattern);
+            }
             Err(error) => report.field(&format!("{path}[{index}]"), &format!(": {error}"), error.hint()),
         }
     }
@@ -78,7 +95,11 @@ fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern
         let can_match = text.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?')
         });
-        if !can_match && !text.is_empty() {
+        // What is wrong with the pattern as such is said below, once.
+        let is_pattern = text
+            .parse::<Pattern>()
+            .is_ok_and(|pattern| pattern.meaningless(pattern::Subject::Name).is_none());
+        if !can_match && is_pattern {
             report.field(
                 &format!("{path}[{index}]"),
                 &format!(": `{text}` can't match any name"),
@@ -86,7 +107,7 @@ fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern
             );
         }
     }
-    patterns(path, written, report)
+    patterns(path, written, pattern::Subject::Name, report)
 }
 
 pub(super) fn binding(
