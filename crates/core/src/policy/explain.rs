@@ -115,7 +115,7 @@ impl Snapshot {
                 Verdict::Allow(_) => "allow",
                 Verdict::Deny(_) => "deny",
             },
-            reason: reason(&decision),
+            reason: reason(&decision, &rules),
             mode: decision.mode,
             revision: decision.revision.to_string(),
             roles,
@@ -143,11 +143,24 @@ impl Snapshot {
     }
 }
 
-fn reason(decision: &Decision) -> String {
+fn reason(decision: &Decision, rules: &[Considered]) -> String {
     match &decision.verdict {
         Verdict::Allow(rule) => format!("allowed by {rule}"),
         Verdict::Deny(Denial::UnknownServer) => "there is no such server".to_owned(),
-        Verdict::Deny(Denial::NoGrant) => "no rule of a role bound to the principal allows it".to_owned(),
+        Verdict::Deny(Denial::NoGrant) => {
+            let nothing = "no rule of a role bound to the principal allows it";
+            // Deny rules with a false condition have no part in it.
+            let unmet: Vec<&str> = rules
+                .iter()
+                .filter(|rule| rule.said == Said::ConditionFalse && rule.effect == "allow")
+                .map(|rule| rule.rule.as_str())
+                .collect();
+            match unmet.as_slice() {
+                [] => nothing.to_owned(),
+                [rule] => format!("{nothing}: the condition of {rule} is false"),
+                rules => format!("{nothing}: the conditions of {} are false", rules.join(", ")),
+            }
+        }
         Verdict::Deny(Denial::Rule(rule)) => format!("denied by {rule}"),
         Verdict::Deny(Denial::ConditionFailed { rule, error }) => {
             format!("the condition of {rule} has no value, which counts against the request: {error}")
