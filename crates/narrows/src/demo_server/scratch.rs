@@ -19,11 +19,15 @@ pub(super) const MAX_FILE: usize = 1024 * 1024;
 /// Most entries that one listing returns.
 pub(super) const MAX_ENTRIES: usize = 1000;
 const MAX_PATH: usize = 512;
+/// The scratch directory itself, as a path.
+const ROOT: &str = ".";
 
 /// Why a file operation was not done, in words for the caller.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScratchError {
-    #[error("`{0}` is not a path here: write one relative to the scratch directory, without `..`")]
+    #[error(
+        "`{0}` is not a path here: write one relative to the scratch directory, without `.`, `..`, `//` or a `/` at its end"
+    )]
     Outside(String),
     #[error("`{0}` does not exist")]
     Missing(String),
@@ -140,7 +144,7 @@ impl Scratch {
             else {
                 continue;
             };
-            let full = if path == "." { name } else { format!("{}/{name}", path.trim_end_matches('/')) };
+            let full = if path == ROOT { name } else { format!("{path}/{name}") };
             entries.push(entry(full, &stat));
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -172,16 +176,15 @@ impl Scratch {
     }
 
     fn parent_of<'a>(&self, path: &'a str) -> Result<(OwnedFd, &'a str), ScratchError> {
-        let trimmed = path.trim_end_matches('/');
-        let (parent, name) = trimmed.rsplit_once('/').unwrap_or((".", trimmed));
-        if name.is_empty() || name == "." || name == ".." {
+        if !is_normal(path) {
             return Err(ScratchError::Outside(path.into()));
         }
+        let (parent, name) = path.rsplit_once('/').unwrap_or((ROOT, path));
         Ok((self.beneath(parent, OFlags::PATH | OFlags::DIRECTORY)?, name))
     }
 
     fn beneath(&self, path: &str, flags: OFlags) -> Result<OwnedFd, ScratchError> {
-        if path.is_empty() || path.len() > MAX_PATH || path.contains('\0') {
+        if path != ROOT && !is_normal(path) {
             return Err(ScratchError::Outside(path.into()));
         }
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o600) } else { Mode::empty() };
@@ -189,6 +192,14 @@ impl Scratch {
         rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, resolve)
             .map_err(|error| failure(path, error))
     }
+}
+
+/// Whether a path is written in the one way that a rule on arguments can be about. Two spellings of one file would
+/// let a call around a condition on the other.
+fn is_normal(path: &str) -> bool {
+    path.len() <= MAX_PATH
+        && !path.contains('\0')
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 fn entry(path: String, stat: &rustix::fs::Stat) -> Entry {

@@ -1,6 +1,6 @@
 use super::{
     contents::{Todos, matching_lines, query_json, summarise_table},
-    scratch::{Scratch, WriteMode},
+    scratch::{Scratch, ScratchError, WriteMode},
     *,
 };
 
@@ -40,6 +40,30 @@ fn nothing_outside_is_reached() {
         assert!(scratch.rename("f", path).is_err(), "rename to {path:?}");
     }
     assert_eq!(std::fs::read_to_string(outer.path().join("secret")).unwrap(), "outside");
+}
+
+#[test]
+fn a_file_has_one_spelling() {
+    let (_outer, scratch) = scratch();
+    scratch.make_directory("d").unwrap();
+    scratch.write("d/f", b"x", WriteMode::Replace).unwrap();
+    for path in
+        ["", "/d/f", "./d/f", "d/./f", "d//f", "d/f/", "d/../d/f", "d/f/.", "d/", "./d", "//d", "d/g/"]
+    {
+        let check = |error: ScratchError| {
+            assert!(matches!(&error, ScratchError::Outside(found) if found == path), "{path:?}: {error}");
+        };
+        check(scratch.read(path).unwrap_err());
+        check(scratch.info(path).unwrap_err());
+        check(scratch.list(path).unwrap_err());
+        check(scratch.write(path, b"y", WriteMode::Replace).unwrap_err());
+        check(scratch.write(path, b"y", WriteMode::Append).unwrap_err());
+        check(scratch.remove(path).unwrap_err());
+        check(scratch.make_directory(path).unwrap_err());
+        check(scratch.rename(path, "here").unwrap_err());
+        check(scratch.rename("d/f", path).unwrap_err());
+    }
+    assert_eq!(scratch.read_text("d/f").unwrap(), "x");
 }
 
 #[test]

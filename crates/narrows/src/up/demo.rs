@@ -55,7 +55,8 @@ spec:
   sessions: shared
   {sandbox}
 ---
-# Everything on the demo server, but nothing may change what is in `protected/`.
+# Everything on the demo server, but nothing may change `protected` or what is below it. The demo server takes a path
+# in one spelling only (no `./`, `..` or `//`), so that the conditions can't be got around by another.
 apiVersion: narrows.dev/v1alpha1
 kind: McpRole
 metadata: {{ name: editor }}
@@ -72,12 +73,14 @@ spec:
       namespaces: [dev]
       servers: [demo]
       tools: [write_file, append_file, delete_file, make_directory]
-      when: 'args.path.startsWith("protected/")'
+      when: 'args.path == "protected" || args.path.startsWith("protected/")'
     - effect: deny
       namespaces: [dev]
       servers: [demo]
       tools: [move_file]
-      when: 'args.from.startsWith("protected/") || args.to.startsWith("protected/")'
+      when: >-
+        args.from == "protected" || args.from.startsWith("protected/") ||
+        args.to == "protected" || args.to.startsWith("protected/")
 ---
 # Looking only.
 apiVersion: narrows.dev/v1alpha1
@@ -202,9 +205,59 @@ fn shell_word(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use narrows_core::resource::{SourceFile, parse_files};
+    use std::sync::Arc;
+
+    use narrows_core::{
+        action::{Action, Arguments, RequestFacts},
+        decision::Verdict,
+        policy::{Query, Snapshot},
+        principal::{BUILTIN_PROVIDER, Principal, PrincipalKind},
+        resource::{SourceFile, parse_files},
+    };
 
     use super::*;
+
+    /// Another spelling of these paths is refused by the server itself.
+    #[test]
+    fn protected_is_not_changed() {
+        let text = resources(Path::new("/n"), Path::new("/s"), "");
+        let set = parse_files(&[SourceFile { name: "demo.yaml".into(), text }]).unwrap();
+        let snapshot = Snapshot::compile(1, Arc::new(set)).unwrap();
+        let alice = Principal {
+            kind: PrincipalKind::User,
+            provider: BUILTIN_PROVIDER.parse().unwrap(),
+            issuer: BUILTIN_PROVIDER.into(),
+            subject: ALICE.into(),
+            agent: None,
+            groups: Vec::new().into(),
+        };
+        let check = |tool: &str, arguments: &serde_json::Value, allowed: bool| {
+            let arguments = arguments.to_string();
+            let query = Query {
+                principal: &alice,
+                server: &server().unwrap(),
+                action: Action::CallTool { name: tool, arguments: Arguments::Known(&arguments) },
+                request: RequestFacts { method: "tools/call", ..RequestFacts::default() },
+                now: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let verdict = snapshot.decide(&snapshot.grants(&alice), &query).verdict;
+            assert_eq!(matches!(verdict, Verdict::Allow(_)), allowed, "{tool} {arguments}: {verdict:?}");
+        };
+        for (path, allowed) in [
+            ("protected", false),
+            ("protected/x", false),
+            ("protected/a/b", false),
+            ("protected2", true),
+            ("x", true),
+        ] {
+            for tool in ["write_file", "append_file", "delete_file", "make_directory"] {
+                check(tool, &serde_json::json!({ "path": path }), allowed);
+            }
+            check("move_file", &serde_json::json!({ "from": path, "to": "free" }), allowed);
+            check("move_file", &serde_json::json!({ "from": "free", "to": path }), allowed);
+            check("read_file", &serde_json::json!({ "path": path }), true);
+        }
+    }
 
     #[test]
     fn the_demo_is_valid_with_any_path() {
