@@ -183,3 +183,70 @@ async fn exchange(client: &Client, mut request: Request<Bytes>) -> Result<Respon
     let body = http_body_util::BodyExt::collect(http_body_util::Limited::new(body, ANSWER)).await?.to_bytes();
     Ok(Response::from_parts(head, body))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Takes one request and answers it with an empty success, as a collector does. Gives head and body.
+    async fn collect(listener: TcpListener) -> (String, Vec<u8>) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut got = Vec::new();
+        loop {
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece).await.unwrap();
+            got.extend_from_slice(&piece[..count]);
+            let Some(end) = got.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8(got[..end].to_vec()).unwrap().to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
+            if got.len() >= end + 4 + length.trim().parse::<usize>().unwrap() {
+                let answer =
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                return (head, got[end + 4..].to_vec());
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_span_reaches_the_collector_and_goes_on_to_the_server() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let tls = narrows_egress::tls_config(&[]).unwrap();
+        let telemetry = Telemetry::start(&endpoint.parse().unwrap(), tls, "test").unwrap();
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let span = telemetry.start(&CallFacts {
+            method: "tools/call",
+            revision: "2025-11-25",
+            session: None,
+            tool: Some("read_file"),
+            prompt: None,
+            resource: None,
+            server: "dev/files",
+            request_id: "request-1",
+            parent: Some(&parent),
+        });
+        let onward = span.traceparent().unwrap();
+        assert!(onward.starts_with(&format!("00-{trace}-")) && onward != parent, "{onward}");
+        span.end(Some("error result"));
+        let ((head, body), ()) = tokio::join!(collect(listener), telemetry.close());
+        assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
+        let holds = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+        for text in [
+            "tools/call read_file",
+            "mcp.method.name",
+            "gen_ai.tool.name",
+            "dev/files",
+            "error.type",
+            "narrows",
+        ] {
+            assert!(holds(text), "{text} is not in what was sent");
+        }
+    }
+}
