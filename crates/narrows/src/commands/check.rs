@@ -46,6 +46,17 @@ struct Said {
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     match (load(&args.files), args.output) {
+        (Ok(set), format) if is_empty(&set) => {
+            match format {
+                OutputFormat::Table => {}
+                OutputFormat::Json | OutputFormat::Yaml => {
+                    let report = Report { valid: false, resources: Some(count(&set)), problems: Vec::new() };
+                    output::print(format, &report, |_| String::new())?;
+                }
+            }
+            Err(Failure::new("there are no resources in these files")
+                .hint("of a directory, the *.yaml, *.yml and *.json in it are read"))
+        }
         (Ok(set), format) => {
             let report = Report { valid: true, resources: Some(count(&set)), problems: Vec::new() };
             output::print(format, &report, |report| {
@@ -77,6 +88,16 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<ResourceSet, Vec<Problem>> {
             Err(problems)
         }
     }
+}
+
+/// Whether there is nothing in it at all.
+pub(crate) fn is_empty(set: &ResourceSet) -> bool {
+    let ResourceSet { namespaces, servers, roles, bindings, providers, .. } = set;
+    namespaces.is_empty()
+        && servers.is_empty()
+        && roles.is_empty()
+        && bindings.is_empty()
+        && providers.is_empty()
 }
 
 fn count(set: &ResourceSet) -> Counts {

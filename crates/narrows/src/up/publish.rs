@@ -20,7 +20,7 @@ use narrows_store::{
 };
 use serde_json::{Value, json};
 
-use crate::{failure::Failure, keys};
+use crate::{commands::check, failure::Failure, keys};
 
 /// Puts states of the resources in force, one at a time.
 pub(super) struct Publisher {
@@ -38,12 +38,14 @@ pub(super) struct Publisher {
 pub(super) struct InForce {
     revision: Revision,
     canonical: String,
+    /// Whether that is nothing at all.
+    empty: bool,
 }
 
 impl InForce {
     /// Nothing: the empty state before the first.
     pub(super) fn nothing() -> Self {
-        Self { revision: Snapshot::empty().revision().clone(), canonical: String::new() }
+        Self { revision: Snapshot::empty().revision().clone(), canonical: String::new(), empty: true }
     }
 }
 
@@ -54,28 +56,31 @@ impl Publisher {
         let saved = self.state.latest_snapshot().map_err(Failure::from_store)?;
         match (saved, first) {
             (None, None) => Ok(()),
-            (Some(saved), None) => self.resume(saved),
+            (Some(saved), None) => self.resume(saved, "what was published last"),
             (None, Some(set)) => self.publish(set, origin).await,
             (Some(saved), Some(set)) => {
                 let canonical = set.to_canonical_json().map_err(|error| Failure::from_error(&error))?;
                 if canonical == saved.resources {
-                    return self.resume(saved);
+                    return self.resume(saved, origin);
                 }
                 let revision = Revision { number: saved.number, digest: saved.digest.into() };
-                self.current = InForce { revision, canonical: saved.resources };
+                // That the first state is empty is said at start.
+                self.current = InForce { revision, canonical: saved.resources, empty: true };
                 self.publish(set, origin).await
             }
         }
     }
 
-    fn resume(&mut self, saved: SavedSnapshot) -> Result<(), Failure> {
+    fn resume(&mut self, saved: SavedSnapshot, origin: &str) -> Result<(), Failure> {
         let set = ResourceSet::from_json(&saved.resources).map_err(|error| {
             Failure::from_error(&error)
                 .during(&format!("revision {} in the database can't be read", saved.number))
                 .hint("give the resources with `-f`")
         })?;
         let snapshot = compile(saved.number, set)?;
+        let revision = snapshot.revision().to_string();
         self.put_in_force(Arc::new(snapshot), saved.resources);
+        tracing::info!(revision, origin, "in force");
         Ok(())
     }
 
@@ -104,18 +109,23 @@ impl Publisher {
             return Err(failure.during("the change was not put in force"));
         }
         let revision = snapshot.revision().to_string();
+        let was_empty = self.current.empty;
         self.put_in_force(Arc::new(snapshot), canonical);
         tracing::info!(revision, origin, "in force");
+        if self.current.empty && !was_empty {
+            tracing::warn!("nothing is configured any more: every request is denied");
+        }
         Ok(())
     }
 
-    /// The servers and their number, for what is said at start.
+    /// Whether nothing is configured, for what is said at start.
     pub(super) fn is_empty(&self) -> bool {
-        self.current.revision.number == 0
+        self.current.empty
     }
 
     fn put_in_force(&mut self, snapshot: Arc<Snapshot>, canonical: String) {
-        self.current = InForce { revision: snapshot.revision().clone(), canonical };
+        let empty = check::is_empty(snapshot.resources());
+        self.current = InForce { revision: snapshot.revision().clone(), canonical, empty };
         self.local.apply(&snapshot.resources().servers);
         self.authenticator.reload(snapshot.resources());
         self.gateway.publish(snapshot);

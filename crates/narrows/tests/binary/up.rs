@@ -73,6 +73,8 @@ fn a_bad_edit_is_refused_whole() {
     place.write("r.yaml", &resources(&place, &[]));
     eventually(|| (up.call("dev/demo", &token, "clock", "{}").status == 404).then_some(()))
         .expect("the mended file came into force");
+    place.write("r.yaml", "# nothing\n");
+    up.wait_for("nothing is configured any more: every request is denied");
     let said = up.stop();
     assert!(said.contains("nmae") && said.contains("nobody"), "both problems are named:\n{said}");
 }
@@ -82,7 +84,8 @@ fn a_restart_is_no_change() {
     let place = Place::new();
     place.write("r.yaml", &resources(&place, &[(ALICE, "clock")]));
     Up::start(&place, &["-f", "r.yaml"]).stop();
-    Up::start(&place, &["-f", "r.yaml"]).stop();
+    let said = Up::start(&place, &["-f", "r.yaml"]).stop();
+    assert!(said.contains("in force revision=\"1-"), "{said}");
     // Without files, what was published last goes on.
     let up = Up::start(&place, &[]);
     let token = place.token(ALICE);
