@@ -126,7 +126,7 @@ pub(crate) struct TokenCreateArgs {
     /// A group of theirs
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
-    /// How long it is good for: a number and s, m, h or d
+    /// How long it is good for, at most 24h: a number and s, m or h
     #[arg(long, value_name = "TIME", default_value = "8h")]
     pub(crate) ttl: String,
 }
@@ -200,9 +200,9 @@ pub(crate) struct AuditTailArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditSearchArgs {
-    /// Only this kind, for example request.denied
+    /// Only this kind
     #[arg(long, value_name = "KIND")]
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<SearchKind>,
     /// Only this subject
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) subject: Option<String>,
@@ -219,11 +219,11 @@ pub(crate) struct AuditSearchArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<String>,
     /// Only this effect of the decision
-    #[arg(long, value_name = "allow|deny")]
-    pub(crate) effect: Option<String>,
+    #[arg(long, value_name = "EFFECT")]
+    pub(crate) effect: Option<SearchEffect>,
     /// Only this outcome
-    #[arg(long, value_name = "ok|error|cancelled|unknown")]
-    pub(crate) status: Option<String>,
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<SearchStatus>,
     /// Not before: a time, or how long ago (`2h`)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
@@ -238,6 +238,46 @@ pub(crate) struct AuditSearchArgs {
     pub(crate) output: OutputFormat,
 }
 
+/// The `kind` of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchKind {
+    #[value(name = "request.admitted")]
+    RequestAdmitted,
+    #[value(name = "request.denied")]
+    RequestDenied,
+    #[value(name = "request.completed")]
+    RequestCompleted,
+    #[value(name = "authentication.failed")]
+    AuthenticationFailed,
+    #[value(name = "log.opened")]
+    LogOpened,
+    #[value(name = "log.recovered")]
+    LogRecovered,
+    #[value(name = "snapshot.published")]
+    SnapshotPublished,
+}
+
+/// The `decision.effect` of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchEffect {
+    Allow,
+    Deny,
+}
+
+/// The `outcome.status` of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchStatus {
+    Ok,
+    Error,
+    Cancelled,
+    Unknown,
+}
+
+/// What a value is called, on the command line and in records alike.
+pub(crate) fn value_name<V: ValueEnum>(value: &V) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AuditShowArgs {
     /// The record's id or its index in the log
@@ -250,10 +290,11 @@ pub(crate) struct AuditShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditVerifyArgs {
-    /// Another log directory, such as a copy; an export is checked with narrows-verify
+    /// Another log/ directory, or a log/local/ under that name, such as a copy; an export is checked with narrows-verify
     #[arg(long, value_name = "DIR", requires = "key")]
     pub(crate) dir: Option<PathBuf>,
-    /// The public key to check with, which came another way: a file like key.vkey [default: this installation's]
+    /// The public key to check with, which came another way: a file like key.vkey [needed with --dir] [default: this
+    /// installation's]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// How the result is printed
@@ -332,4 +373,34 @@ pub(crate) struct BridgeArgs {
 pub(crate) enum BridgeSessions {
     Isolated,
     Shared,
+}
+
+#[cfg(test)]
+mod tests {
+    use narrows_core::audit::RecordKind;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_can_be_searched_for() {
+        let check = |kind: SearchKind, recorded: RecordKind| {
+            let recorded = serde_json::to_value(recorded).unwrap();
+            assert_eq!(value_name(&kind).as_deref(), recorded.as_str());
+        };
+        for kind in SearchKind::value_variants() {
+            // A match, so that a kind that is new here is not left out.
+            check(
+                *kind,
+                match kind {
+                    SearchKind::RequestAdmitted => RecordKind::RequestAdmitted,
+                    SearchKind::RequestDenied => RecordKind::RequestDenied,
+                    SearchKind::RequestCompleted => RecordKind::RequestCompleted,
+                    SearchKind::AuthenticationFailed => RecordKind::AuthenticationFailed,
+                    SearchKind::LogOpened => RecordKind::LogOpened,
+                    SearchKind::LogRecovered => RecordKind::LogRecovered,
+                    SearchKind::SnapshotPublished => RecordKind::SnapshotPublished,
+                },
+            );
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) fn duration(text: &str) -> Result<SignedDuration, Failure> {
         plain.then(|| digits.parse::<i64>().ok()?.checked_mul(seconds))?
     });
     parsed.map(SignedDuration::from_secs).ok_or_else(|| {
-        Failure::usage(format!("`{text}` is not a length of time")).hint("write it like `30m`, `8h` or `7d`")
+        Failure::usage(format!("`{text}` is not a length of time")).hint("write it like `90s`, `30m` or `8h`")
     })
 }
 

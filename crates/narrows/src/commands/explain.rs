@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use narrows_core::{
     action::{Action, Arguments, RequestFacts},
     decision::{Decision, Denial, Effect, Mode, Verdict},
-    policy::{Query, Snapshot},
+    policy::{Considered, Query, Said, Snapshot},
     principal::{BUILTIN_PROVIDER, Principal, PrincipalKind, SERVICE_ACCOUNT_PREFIX},
     resource::ResourceSet,
 };
@@ -29,19 +29,33 @@ struct Answer {
     groups: Vec<String>,
     server: String,
     action: String,
-    /// `allow` or `deny`: what the roles say.
+    /// What the roles say: `allow`, `deny` or `depends on the arguments`.
     verdict: &'static str,
     /// The rule that allows or denies, if it is a rule.
     rule: Option<String>,
     reason: String,
+    /// The rules whose conditions need the arguments that were not given, where the verdict hangs on them.
+    depends_on: Vec<Open>,
     /// The rule that would allow it, where none does.
     missing: Option<String>,
     /// `enforce` or `observe`.
     mode: Mode,
-    /// What would happen: `forwarded` or `refused`.
+    /// What would happen: `forwarded`, `refused` or `depends on the arguments`.
     effect: &'static str,
     revision: String,
 }
+
+/// A rule whose condition needs the arguments.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Open {
+    rule: String,
+    /// `allow` or `deny`.
+    effect: &'static str,
+    when: String,
+}
+
+const DEPENDS: &str = "depends on the arguments";
 
 /// Runs the command.
 pub(crate) fn run(
@@ -65,7 +79,8 @@ pub(crate) fn run(
         now,
     };
     let decision = snapshot.decide(&snapshot.grants(&principal), &query);
-    let answer = Answer {
+    let rules = snapshot.explain(&query).rules;
+    let mut answer = Answer {
         subject: args.subject.clone(),
         groups: args.groups.clone(),
         server: args.server.to_string(),
@@ -73,6 +88,7 @@ pub(crate) fn run(
         missing: missing(&decision, &args),
         ..describe(&decision)
     };
+    answer.heed_conditions(&decision, &action, &rules);
     output::print(args.output, &answer, table)
 }
 
@@ -198,10 +214,74 @@ fn describe(decision: &Decision) -> Answer {
         verdict,
         rule: rule.map(ToString::to_string),
         reason,
+        depends_on: Vec::new(),
         missing: None,
         mode: decision.mode,
         effect,
         revision: decision.revision.to_string(),
+    }
+}
+
+impl Answer {
+    /// Adds what conditions have to do with it: that the answer hangs on arguments that were not given, or that a
+    /// rule covers the action but for its condition.
+    fn heed_conditions(&mut self, decision: &Decision, action: &Action<'_>, rules: &[Considered]) {
+        match (&decision.verdict, action) {
+            (
+                Verdict::Allow(_),
+                Action::CallTool { arguments: Arguments::Unknown, .. }
+                | Action::GetPrompt { arguments: Arguments::Unknown, .. },
+            ) => self.leave_open(decision.mode, rules),
+            (Verdict::Deny(Denial::NoGrant), _) => {
+                let failing: Vec<String> = rules
+                    .iter()
+                    .filter(|rule| rule.effect == "allow")
+                    .filter_map(|rule| failing(rule, action))
+                    .collect();
+                if !failing.is_empty() {
+                    self.reason = failing.join("; ");
+                    self.missing = None;
+                }
+            }
+            (Verdict::Allow(_) | Verdict::Deny(_), _) => {}
+        }
+    }
+
+    /// A deny rule with an open condition may still deny; an allow rule with one counts where no other allows.
+    fn leave_open(&mut self, mode: Mode, rules: &[Considered]) {
+        let allowed = rules.iter().any(|rule| rule.effect == "allow" && rule.said == Said::Applies);
+        self.depends_on = rules
+            .iter()
+            .filter(|rule| rule.said == Said::ConditionOpen && (rule.effect == "deny" || !allowed))
+            .map(|rule| Open {
+                rule: rule.rule.clone(),
+                effect: rule.effect,
+                when: rule.when.clone().unwrap_or_default(),
+            })
+            .collect();
+        if !self.depends_on.is_empty() {
+            self.verdict = DEPENDS;
+            self.rule = None;
+            self.reason = "conditions need the arguments: give `--args`".to_owned();
+            match mode {
+                Mode::Enforce => self.effect = DEPENDS,
+                Mode::Observe => {}
+            }
+        }
+    }
+}
+
+/// Why a rule that covers the action does not allow it.
+fn failing(rule: &Considered, action: &Action<'_>) -> Option<String> {
+    let what = match action {
+        Action::CallTool { arguments: Arguments::Known(_), .. }
+        | Action::GetPrompt { arguments: Arguments::Known(_), .. } => "these arguments",
+        _ => "this request",
+    };
+    match rule.said {
+        Said::ConditionFalse => Some(format!("the condition of {} is false for {what}", rule.rule)),
+        Said::ConditionFailed => Some(format!("{}: {}", rule.rule, rule.words)),
+        Said::OtherServer | Said::NotCovered | Said::ConditionOpen | Said::Applies => None,
     }
 }
 
@@ -230,6 +310,9 @@ fn table(answer: &Answer) -> String {
     line("action", &answer.action);
     line("verdict", answer.verdict);
     line("why", &answer.reason);
+    for open in &answer.depends_on {
+        line("", &format!("{} would {} when {}", open.rule, open.effect, open.when));
+    }
     if let Some(missing) = &answer.missing {
         line("missing", missing);
     }

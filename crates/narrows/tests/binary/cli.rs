@@ -55,6 +55,7 @@ fn files_are_checked() {
          spec: { role: reeder, subjects: [{ user: alice }] }\n",
     );
     place.write("not.yaml", "a: [1,\n");
+    place.write("empty.yaml", "# nothing\n");
     check(
         "files_are_checked",
         &place,
@@ -64,6 +65,8 @@ fn files_are_checked() {
             &["check", "-f", "good.yaml", "--output", "yaml"],
             &["check", "-f", "bad.yaml", "-f", "missing.yaml"],
             &["check", "-f", "bad.yaml"],
+            &["check", "-f", "empty.yaml"],
+            &["check", "-f", "empty.yaml", "--output", "json"],
             &["check", "-f", "not.yaml", "--output", "json"],
             &["check", "-f", "good.yaml", "-f", "good.yaml"],
             &["up", "-f", "bad.yaml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
@@ -83,7 +86,12 @@ fn decisions_are_explained() {
                ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: limits }\n\
                spec: { role: role-0-limits, subjects: [{ group: dev }] }\n\
                ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: programs }\n\
-               spec: { role: role-0, subjects: [{ serviceAccount: ci }] }\n"),
+               spec: { role: role-0, subjects: [{ serviceAccount: ci }] }\n\
+               ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRole\nmetadata: { name: notes }\n\
+               spec: { rules: [{ effect: allow, namespaces: [dev], servers: [demo], tools: [append_file], \
+               when: 'args.path == \"notes.txt\"' }] }\n\
+               ---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: { name: notes }\n\
+               spec: { role: notes, subjects: [{ user: alice@example.com }] }\n"),
     );
     let asked = |more: &[&'static str]| {
         ["explain", "-f", "r.yaml", "--server", "dev/demo", "--group", "dev"]
@@ -95,6 +103,10 @@ fn decisions_are_explained() {
         asked(&["--as", "alice@example.com", "--tool", "write_file"]),
         asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", r#"{"path":"protected/a"}"#]),
         asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", r#"{"path":1}"#]),
+        asked(&["--as", "alice@example.com", "--tool", "write_file", "--args", r#"{"path":"notes.txt"}"#]),
+        asked(&["--as", "alice@example.com", "--tool", "append_file", "--output", "json"]),
+        asked(&["--as", "alice@example.com", "--tool", "append_file", "--args", r#"{"path":"a"}"#]),
+        asked(&["--as", "alice@example.com", "--tool", "append_file", "--args", r#"{"path":"notes.txt"}"#]),
         asked(&["--as", "alice@example.com", "--tool", "delete_file"]),
         asked(&["--as", "alice@example.com", "--resource", "demo://welcome", "--output", "json"]),
         asked(&["--as", "bob@example.com"]),
@@ -203,6 +215,10 @@ fn the_record_is_read() {
             &["audit", "search", "--tool", "nothing"],
             &["audit", "search", "--tool", "nothing", "--output", "json"],
             &["audit", "search", "--since", "tomorrow"],
+            &["audit", "search", "--kind", "log.opened", "--limit", "1"],
+            &["audit", "search", "--kind", "denied"],
+            &["audit", "search", "--effect", "no"],
+            &["audit", "search", "--status", "fine"],
             &["audit", "show", "2"],
             &["audit", "show", "1", "--output", "yaml"],
             &["audit", "show", "99999"],
@@ -215,9 +231,25 @@ fn the_record_is_read() {
     );
     let verified = place.run(&["audit", "verify"]);
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+    let log = place.data().join("log/local");
+    let key = log.join("key.vkey").display().to_string();
+    for directory in [place.data().join("log"), log.clone()] {
+        let directory = directory.display().to_string();
+        let verified = place.run(&["audit", "verify", "--dir", &directory, "--key", &key]);
+        assert_eq!(
+            (verified.code, verified.stdout.starts_with("local: ok")),
+            (Some(0), true),
+            "{}",
+            verified.stderr
+        );
+    }
+    for directory in ["copy", "copy/local"] {
+        let refused = place.run(&["audit", "verify", "--dir", directory, "--key", &key]);
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.stderr.contains("narrows-verify"), "{}", refused.stderr);
+    }
 
     // One byte of the log is another.
-    let log = place.data().join("log/local");
     let segment = log.join("segment-00000000000000000000.jsonl");
     let text = std::fs::read_to_string(&segment).unwrap().replacen("todo_list", "todo_lost", 1);
     std::fs::write(&segment, text).unwrap();

@@ -13,7 +13,7 @@ use narrows_store::{
 use crate::{
     cli::{
         AuditExportArgs, AuditSearchArgs, AuditShowArgs, AuditTailArgs, AuditVerifyArgs, ExportFormat,
-        OutputFormat,
+        OutputFormat, value_name,
     },
     data_dir::DataDir,
     failure::Failure,
@@ -21,6 +21,10 @@ use crate::{
     output, times,
 };
 
+/// A file that only an export has.
+const EXPORTED: &str = "records.jsonl";
+/// A file that a writer's directory has.
+const CHECKPOINT: &str = "checkpoint";
 /// How often `tail --follow` looks for more.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -54,18 +58,21 @@ pub(crate) fn search(data_dir: &DataDir, args: &AuditSearchArgs) -> Result<(), F
     let filter = Filter {
         since: time(&args.since, "--since")?,
         until: time(&args.until, "--until")?,
-        kind: args.kind.clone(),
+        kind: args.kind.as_ref().and_then(value_name),
         subject: args.subject.clone(),
         namespace: args.server.as_ref().map(|server| server.namespace.to_string()),
         server: args.server.as_ref().map(|server| server.name.to_string()),
         tool: args.tool.clone(),
         method: args.method.clone(),
-        status: args.status.clone(),
-        effect: args.effect.clone(),
+        status: args.status.as_ref().and_then(value_name),
+        effect: args.effect.as_ref().and_then(value_name),
         request: None,
         text: args.text.clone(),
     };
     let entries = audit::search(&data_dir.log(), &filter, args.limit).map_err(Failure::from_store)?;
+    if entries.is_empty() {
+        eprintln!("no records");
+    }
     output::write(&match args.output {
         OutputFormat::Table => table::render(&entries, table::Heading::Wanted),
         OutputFormat::Json => {
@@ -103,7 +110,7 @@ pub(crate) fn verify(
     args: &AuditVerifyArgs,
 ) -> Result<(), Failure> {
     let report = match (&args.dir, &args.key) {
-        (Some(directory), Some(key)) => check(directory, &read_key(key)?)?,
+        (Some(directory), Some(key)) => check_named(directory, &read_key(key)?)?,
         (_, Some(key)) => check(&data_dir()?.log(), &read_key(key)?)?,
         (_, None) => {
             let data_dir = data_dir()?;
@@ -131,6 +138,27 @@ pub(crate) fn export(data_dir: &DataDir, args: &AuditExportArgs) -> Result<(), F
     }
     text.push_str(&format!("public key: {}\n", own_key(data_dir)?));
     output::write(&text)
+}
+
+/// Checks a directory that somebody names: all of a log, or one writer's.
+fn check_named(directory: &Path, key: &VerifierKey) -> Result<VerifyReport, Failure> {
+    let exported = |path: &Path| path.join(EXPORTED).exists();
+    let mut inside = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    if exported(directory) || inside.any(|path| exported(&path)) {
+        return Err(Failure::new(format!("`{}` is an export, not a log", directory.display()))
+            .hint("check it with `narrows-verify`"));
+    }
+    if !directory.join(CHECKPOINT).exists() {
+        return check(directory, key);
+    }
+    let whole = directory.canonicalize().map_err(anyhow::Error::from)?;
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
+    else {
+        return check(directory, key);
+    };
+    let mut report = check(parent, key)?;
+    report.writers.retain(|writer| *writer.writer == *name);
+    Ok(report)
 }
 
 fn check(directory: &Path, key: &VerifierKey) -> Result<VerifyReport, Failure> {
