@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ use crate::{
     edge::{self, Head, Verb},
     enforcer::{Enforcer, Facts, Origin},
     exchange,
+    gathered::Gathered,
     identity::{self, Authenticator, Identity},
     judge::{self, Claim},
     metrics::Metrics,
@@ -374,25 +375,17 @@ impl Gateway {
     async fn read(&self, mut body: Incoming) -> Result<Bytes, EdgeRefusal> {
         let limits = &self.settings.limits;
         let reading = async {
-            let mut first = Bytes::new();
-            let mut rest = BytesMut::new();
+            let mut gathered = Gathered::default();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|_| EdgeRefusal::BodyIncomplete)?;
                 // Trailers are not data, and nothing reads them.
                 let Ok(data) = frame.into_data() else { continue };
-                if first.is_empty() {
-                    first = data;
-                } else {
-                    if rest.is_empty() {
-                        rest.extend_from_slice(&first);
-                    }
-                    rest.extend_from_slice(&data);
-                }
-                if first.len().max(rest.len()) > limits.body_bytes {
+                gathered.push(data);
+                if gathered.len() > limits.body_bytes {
                     return Err(EdgeRefusal::BodyTooLarge(limits.body_bytes));
                 }
             }
-            Ok(if rest.is_empty() { first } else { rest.freeze() })
+            Ok(gathered.finish())
         };
         match tokio::time::timeout(limits.body_timeout, reading).await {
             Ok(read) => read,

@@ -13,6 +13,7 @@ mod edge;
 mod enforcer;
 mod exchange;
 mod gateway;
+mod gathered;
 pub mod identity;
 mod judge;
 mod lease;

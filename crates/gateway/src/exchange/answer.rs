@@ -28,6 +28,7 @@ use super::{
 use crate::{
     context::Context,
     enforcer::{Ending, OpenCall},
+    gathered::Gathered,
     judge::{Claim, Shape},
     lease::{self, Ended, Held},
     refusal::Refusal,
@@ -319,8 +320,7 @@ async fn read(context: &Context, mut body: Body, limit: usize) -> Result<Bytes, 
 /// Reads a body until it ends or is larger than `limit`.
 async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<Start, String> {
     let idle = context.limits().upstream_idle_timeout;
-    let mut first = Bytes::new();
-    let mut rest: Vec<u8> = Vec::new();
+    let mut gathered = Gathered::default();
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
@@ -329,19 +329,12 @@ async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<
             Err(_) => return Err("it stood still".to_owned()),
         };
         let Ok(data) = frame.into_data() else { continue };
-        if first.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
-        }
-        if first.len().max(rest.len()) > limit {
-            return Ok(Start::Part(if rest.is_empty() { first } else { rest.into() }));
+        gathered.push(data);
+        if gathered.len() > limit {
+            return Ok(Start::Part(gathered.finish()));
         }
     }
-    Ok(Start::Whole(if rest.is_empty() { first } else { rest.into() }))
+    Ok(Start::Whole(gathered.finish()))
 }
 
 /// A large JSON response on its way through. Dropping it drops the request to the server.

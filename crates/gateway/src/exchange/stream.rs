@@ -6,7 +6,12 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use narrows_mcp::revision::Era;
 
-use super::{event_response, events, relay::Relay, tokens::EventMark, wire};
+use super::{
+    event_response, events,
+    relay::Relay,
+    tokens::EventMark,
+    wire::{self, Wire},
+};
 use crate::{
     context::Context,
     edge,
@@ -23,18 +28,8 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
     if !edge::accepts(headers, "text/event-stream") {
         return Err(EdgeRefusal::Accept.into());
     }
-    let wire = wire::of_message(&context, headers)?;
-    if context.session.is_none() {
-        return Err(match wire.revision.era() {
-            Era::Sessions => Refusal::SessionRequired,
-            // 2026-07-28 has no such streams, and no sessions to end.
-            Era::Stateless => EdgeRefusal::Method.into(),
-        });
-    }
-    let mut outbound = wire.headers;
-    outbound.remove(header::CONTENT_TYPE);
+    let Wire { revision, headers: mut outbound } = of_session(&context, headers)?;
     outbound.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-    let revision = wire.revision.as_str();
     let mark = resumed(&context, headers)?;
     let call = mark.as_ref().and_then(|mark| mark.call.clone());
     if let Some(mark) = &mark {
@@ -44,10 +39,12 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
     }
     // The rest of a call's stream takes the same right as the call.
     let held = match &call {
-        None => Held { claim: Claim::Server, method: LISTEN.to_owned(), revision },
-        Some(call) => Held { claim: call.claim.clone(), method: call.method.clone(), revision },
+        None => Held { claim: Claim::Server, method: LISTEN.to_owned(), revision: revision.as_str() },
+        Some(call) => {
+            Held { claim: call.claim.clone(), method: call.method.clone(), revision: revision.as_str() }
+        }
     };
-    let admitted = context.admit_as(&held.claim, &held.method, LISTEN, revision, None).await?;
+    let admitted = context.admit_as(&held.claim, &held.method, LISTEN, revision.as_str(), None).await?;
     let answer = send(&context, admitted, Method::GET, outbound).await?;
     let answer = accept(&context, answer)?;
     if answer.content != Content::Events {
@@ -57,8 +54,22 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
         return Err(Refusal::upstream(&context, None, failure, request_id));
     }
     let target = String::new();
-    let relay = Relay { context, call, target, revision: wire.revision };
+    let relay = Relay { context, call, target, revision };
     Ok(event_response(Reply::stream(events::of_listener(relay, answer, held))))
+}
+
+/// The revision and headers of what only a session has: streams to listen to, and an end.
+fn of_session(context: &Context, headers: &HeaderMap) -> Result<Wire, Refusal> {
+    let mut wire = wire::of_message(context, headers)?;
+    if context.session.is_none() {
+        return Err(match wire.revision.era() {
+            Era::Sessions => Refusal::SessionRequired,
+            // 2026-07-28 has no such streams, and no sessions to end.
+            Era::Stateless => EdgeRefusal::Method.into(),
+        });
+    }
+    wire.headers.remove(header::CONTENT_TYPE);
+    Ok(wire)
 }
 
 /// What a listening stream is called in the record.
@@ -74,17 +85,8 @@ fn resumed(context: &Context, headers: &HeaderMap) -> Result<Option<EventMark>, 
 
 /// Answers DELETE: the session ends at the server.
 pub(crate) async fn delete(context: Arc<Context>, headers: &HeaderMap) -> Result<Response<Reply>, Refusal> {
-    let wire = wire::of_message(&context, headers)?;
-    if context.session.is_none() {
-        return Err(match wire.revision.era() {
-            Era::Sessions => Refusal::SessionRequired,
-            // 2026-07-28 has no such streams, and no sessions to end.
-            Era::Stateless => EdgeRefusal::Method.into(),
-        });
-    }
-    let mut outbound = wire.headers;
-    outbound.remove(header::CONTENT_TYPE);
-    let admitted = context.admit(&Claim::Server, "http/DELETE", wire.revision.as_str(), None).await?;
+    let Wire { revision, headers: outbound } = of_session(&context, headers)?;
+    let admitted = context.admit(&Claim::Server, "http/DELETE", revision.as_str(), None).await?;
     let answer = send(&context, admitted, Method::DELETE, outbound).await?;
     let answer = accept(&context, answer)?;
     answer.open.close(Ending::Ok, 0);
