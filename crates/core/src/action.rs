@@ -51,7 +51,7 @@ pub enum Action<'a> {
 /// The facts of a request that conditions may use as `request`, besides those of the action itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestFacts<'a> {
-    /// The JSON-RPC method; empty while it is not known.
+    /// The JSON-RPC method; empty when the server itself is asked for, before a message is read.
     pub method: &'a str,
     /// The protocol revision in force, for example `2025-11-25`; empty while it is not known.
     pub revision: &'a str,

@@ -73,11 +73,10 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Whether the method is unknown: an entry of a list will be used with another method than the list's, and
-    /// before a message is read it has none.
+    /// Whether the method is unknown: an entry of a list will be used with another method than the list's, and when
+    /// the server itself is asked for, the message is not read yet.
     fn method_unknown(&self) -> bool {
-        let method = self.query.request.method;
-        self.arguments_unknown() || method.is_empty() || LIST_METHODS.contains(&method)
+        self.arguments_unknown() || LIST_METHODS.contains(&self.query.request.method)
     }
 
     /// Whether the protocol revision is unknown: before a message is read.

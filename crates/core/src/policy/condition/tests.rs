@@ -181,10 +181,12 @@ fn what_is_empty_is_not_known_yet() {
         check(r#"request.protocolVersion == "2025-06-18""#, action, "open");
         check(r#"request.protocolVersion != "2025-06-18""#, action, "open");
         check(r#"request.protocolVersion == """#, action, "open");
-        check(r#"request.method == "resources/read""#, action, "open");
         check(r#"request.protocolVersion == "x" && principal.subject == "bob""#, action, "false");
         check(r#"request.protocolVersion == "x" || request.ip == "127.0.0.1""#, action, "true");
     }
+    check(r#"request.method == "resources/read""#, Action::UseServer, "open");
+    // An action of its own has a method; one without a name is not one that any condition means.
+    check(r#"request.method == "resources/read""#, Action::ReadResource { uri: "file:///a" }, "false");
 }
 
 #[test]
