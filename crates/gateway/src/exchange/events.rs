@@ -72,12 +72,7 @@ pub(super) fn of_listener(
 
 /// The judge of a call's messages.
 pub(super) fn relay_of(call: &Call) -> Relay {
-    Relay {
-        context: Arc::clone(&call.context),
-        call: Some(call.mark()),
-        target: call.claim.target(),
-        revision: call.revision,
-    }
+    Relay { context: Arc::clone(&call.context), call: Some(call.mark()), revision: call.revision }
 }
 
 fn run(pump: Pump) -> impl http_body::Body<Data = Bytes, Error = Cut> + Send {

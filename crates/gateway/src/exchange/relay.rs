@@ -32,8 +32,6 @@ const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 pub(super) struct Relay {
     pub(super) context: Arc<Context>,
     pub(super) call: Option<MarkedCall>,
-    /// What a `requestState` is bound to, besides the method.
-    pub(super) target: String,
     pub(super) revision: Revision,
 }
 
@@ -107,8 +105,8 @@ impl Relay {
 
     /// A member of a stateless result that means something to the gateway.
     pub(super) fn member(&self, member: Member, raw: &str) -> Result<String, &'static str> {
-        let method = self.call.as_ref().map_or("", |call| call.method.as_str());
-        member_of_result(&self.context, method, &self.target, member, raw)
+        let Some(call) = &self.call else { return Err("the stream is of no call") };
+        member_of_result(&self.context, &call.method, &call.claim.target(), member, raw)
     }
 
     fn notification(&self, notification: &Notification<'_>) -> Relayed {

@@ -53,8 +53,7 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
         answer.open.close(Ending::Error(failure.label()), 0);
         return Err(Refusal::upstream(&context, None, failure, request_id));
     }
-    let target = String::new();
-    let relay = Relay { context, call, target, revision };
+    let relay = Relay { context, call, revision };
     Ok(event_response(Reply::stream(events::of_listener(relay, answer, held))))
 }
 
