@@ -33,21 +33,34 @@ def binding(role, group):
 
 
 class Gateway:
-    """One `narrows up` with its own data directory."""
+    """One `narrows up` with its own data directory. `prefix` is put before the command and `environment` beside it,
+    for what a part does to the process; without `start`, it is the part that starts it."""
 
-    def __init__(self, processes, directory, resources):
+    def __init__(self, processes, directory, resources, prefix=(), environment=None, start=True, name="narrows",
+                 data=None):
         self.processes = processes
-        self.data = directory / "data"
+        self.environment = environment
+        self.name = name
+        self.data = data or directory / "data"
         self.file = directory / "resources.yaml"
         # JSON is YAML.
         documents = (json.dumps({"apiVersion": "narrows.dev/v1alpha1", **resource}) for resource in resources)
         self.file.write_text("\n---\n".join(documents) + "\n")
         self.port, self.admin = free_port(), free_port()
-        command = [places.binary("narrows"), "up", "--data-dir", self.data, "-f", self.file]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin}"]
-        command += ["--allow-upstream", "127.0.0.0/8"]
-        self.process = processes.start("narrows", command)
-        processes.answers(self.process, f"http://127.0.0.1:{self.admin}/readyz")
+        self.command = [*prefix, places.binary("narrows"), "up", "--data-dir", self.data, "-f", self.file]
+        self.command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin}"]
+        self.command += ["--allow-upstream", "127.0.0.0/8"]
+        if start:
+            self.start()
+            self.ready()
+
+    def start(self):
+        """Starts it, without waiting for anything."""
+        self.process = self.processes.start(self.name, self.command, self.environment)
+
+    def ready(self):
+        """Waits until it serves requests."""
+        self.processes.answers(self.process, f"http://127.0.0.1:{self.admin}/readyz")
 
     def token(self, subject, group):
         """A token of the built-in issuer, as `narrows token create` prints it."""

@@ -28,13 +28,13 @@ class Processes:
         while self.running:
             self.end(self.running[-1])
 
-    def start(self, name, command, environment=None, directory=None):
-        """Starts a command; stdout and stderr go to files named after `name`."""
+    def start(self, name, command, environment=None, directory=None, piped=False):
+        """Starts a command; stdout and stderr go to files named after `name`. Its stdin is empty, or a pipe from here."""
         out, err = (open(self.logs / f"{name}.{stream}", "wb") for stream in ("out", "err"))
         with out, err:
             process = subprocess.Popen(
                 [str(word) for word in command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env={**os.environ, **(environment or {})},
@@ -59,6 +59,12 @@ class Processes:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+    def kill(self, process):
+        """SIGKILL, to this process alone, as a crash is. Returns once it is gone; whether it was this that ended it."""
+        self.running.remove(process)
+        process.kill()
+        return process.wait() == -signal.SIGKILL
 
     def first_line(self, process, patience=20):
         """The first line on stdout, which some servers use to say where they listen."""
