@@ -1,0 +1,78 @@
+//! Fills the log of an installation that is stopped with calls, as `narrows up` would have recorded them: for
+//! `bench/history`, which measures what a long history costs. The records go the way of all records.
+//!
+//! `fill_log LOG ORIGIN KEY RECORDS`: the directory `log` of a data directory, the name of its log, the file of its
+//! key, and how many records it is to have.
+
+#![expect(clippy::unwrap_used, reason = "a tool for measurements, which may stop anywhere")]
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use narrows_core::{
+    audit::{record_id, record_time},
+    ports::{AuditLog as _, Pairing},
+};
+use narrows_store::{Log, LogOptions, key::SigningKey};
+
+/// Intents that wait for the disk together.
+const BATCH: u64 = 2000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [directory, origin, key, records] = arguments.as_slice() else {
+        eprintln!("usage: fill_log LOG ORIGIN KEY RECORDS");
+        std::process::exit(2);
+    };
+    let records: u64 = records.parse().unwrap();
+    let key = SigningKey::from_pem(&std::fs::read_to_string(key).unwrap()).unwrap();
+    let options = LogOptions::new("local", origin, key, Arc::new(Timestamp::now));
+    let (log, _) = Log::open(Path::new(directory), options).unwrap();
+    let began = Instant::now();
+    let mut number = 0;
+    while log.status().records < records {
+        let batch: Vec<_> = (0..BATCH)
+            .map(|_| {
+                number += 1;
+                (number, log.append(Pairing::Intent, intent(number)))
+            })
+            .collect();
+        for (number, durable) in batch {
+            let index = durable.await.unwrap();
+            log.append_later(Pairing::Outcome(index), outcome(number, index.0)).unwrap();
+        }
+    }
+    log.close().await.unwrap();
+    let records = log.status().records;
+    println!("{records} records in {:.1} s", began.elapsed().as_secs_f64());
+}
+
+/// Bits that differ from call to call and from run to run of an id; nothing secret.
+fn id(number: u64, salt: u8) -> String {
+    let mut bits = [salt; 10];
+    for (place, byte) in bits.iter_mut().zip(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()) {
+        *place = byte;
+    }
+    record_id(Timestamp::now(), bits)
+}
+
+fn intent(number: u64) -> Vec<u8> {
+    let (subject, tool) = (number / 1000 % 50, number % 12);
+    format!(
+        r#"{{"id":"{}","time":"{}","kind":"request.admitted","actor":{{"kind":"user","issuer":"https://login.example.com","subject":"user-{subject}@example.com","groups":["dev","platform"]}},"source":{{"ip":"127.0.0.1","userAgent":"agent/1.0"}},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{}","method":"tools/call","tool":"tool-{tool}","revision":"2025-06-18","argsDigest":"hmac-sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},"decision":{{"effect":"allow","rule":"file-reader/rules[0]","snapshotRevision":"3-9f86d081884c7d65","mode":"enforce"}}}}"#,
+        id(number, 1),
+        record_time(Timestamp::now()),
+        id(number, 2),
+    )
+    .into_bytes()
+}
+
+fn outcome(number: u64, intent: u64) -> Vec<u8> {
+    format!(
+        r#"{{"id":"{}","time":"{}","kind":"request.completed","intent":{intent},"outcome":{{"status":"ok","durationMs":1.5,"bytes":321}}}}"#,
+        id(number, 3),
+        record_time(Timestamp::now()),
+    )
+    .into_bytes()
+}
