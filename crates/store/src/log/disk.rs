@@ -7,7 +7,8 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::FallocateFlags;
+/// What is written ahead.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A segment that is open for writing.
 pub(crate) trait SegmentFile: Send {
@@ -17,7 +18,8 @@ pub(crate) trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn set_len(&mut self, length: u64) -> io::Result<()>;
-    /// Extends the file by unwritten blocks, so that syncing what is then written there is cheaper.
+    /// Extends the file by written zeros, so that syncing what then overwrites them changes no block of the file system
+    /// and waits for no journal.
     fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()>;
 }
 
@@ -69,7 +71,13 @@ impl SegmentFile for File {
     }
 
     fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(self, FallocateFlags::empty(), offset, length)?)
+        let (mut at, end) = (offset, offset.saturating_add(length));
+        while at < end {
+            let piece = ZEROS.get(..usize::try_from(end - at).unwrap_or(usize::MAX)).unwrap_or(&ZEROS);
+            self.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use narrows_core::ports::{AppendError, LogIndex, Pairing};
@@ -17,6 +17,9 @@ const KEEP: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(5);
 /// So many of them are written at once.
 const MANY: usize = 1024;
+
+/// So many that are waited for are written at once, whatever the time.
+const FULL: usize = 64;
 
 /// How an appender hears that its record is durable.
 pub(crate) type Done = oneshot::Sender<Result<LogIndex, AppendError>>;
@@ -83,6 +86,7 @@ impl State {
             Sleep::Awake => false,
             Sleep::UntilAny => self.batch.records.is_empty(),
             Sleep::UntilWaiting => self.waiting == 0 && self.batch.records.len() < MANY,
+            Sleep::UntilFull => self.waiting < FULL,
         }
     }
 }
@@ -96,6 +100,8 @@ enum Sleep {
     UntilAny,
     /// A record that somebody waits for, or very many others.
     UntilWaiting,
+    /// As many records that somebody waits for as are written at once.
+    UntilFull,
 }
 
 /// What the writer got.
@@ -189,12 +195,17 @@ impl Queue {
 
     /// Swaps what is queued for the empty `batch`, waiting for a record for at most `patience` (none: for ever). What
     /// nobody waits for lies a few milliseconds, so that it goes with the next that is waited for and not before it.
-    pub(crate) fn take(&self, batch: &mut Batch, patience: Option<Duration>) -> Taken {
+    /// A batch that is not full is let grow until `not_before`.
+    pub(crate) fn take(&self, batch: &mut Batch, patience: Option<Duration>, not_before: Instant) -> Taken {
         let mut state = self.sleep(self.lock(), Sleep::UntilAny, patience);
         if state.is_idle(Sleep::UntilAny) {
             return if state.closed { Taken::Closed } else { Taken::Nothing };
         }
         state = self.sleep(state, Sleep::UntilWaiting, Some(LINGER));
+        let rest = not_before.saturating_duration_since(Instant::now());
+        if !rest.is_zero() {
+            state = self.sleep(state, Sleep::UntilFull, Some(rest));
+        }
         if state.batch.records.is_empty() {
             return Taken::Closed;
         }

@@ -12,7 +12,7 @@ use std::{
 use super::disk::{Disk, SegmentFile};
 
 /// Bytes by which a segment is extended ahead of what is written.
-const RESERVE: u64 = 4 << 20;
+const RESERVE: u64 = 512 << 10;
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -195,10 +195,11 @@ impl Segments {
         }
         let step = RESERVE.min(self.limit).max(1);
         let target = end.next_multiple_of(step);
-        match self.file.reserve(self.durable, target - self.durable) {
-            Ok(()) => self.reserved = target,
+        let from = self.reserved.max(self.durable);
+        match self.file.reserve(from, target - from) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserves = false,
-            Err(_) => {}
+            // What a failure left is cut off with the rest.
+            Ok(()) | Err(_) => self.reserved = target,
         }
     }
 }

@@ -2,7 +2,12 @@
 //! A record is never acknowledged before it is durable, and an intent that could not be written is never written
 //! later: the request that it belongs to was refused. Outcomes are kept and written when the disk takes them again.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use narrows_core::{
     audit::{Actor, Record, RecordKind, record_id, record_time},
@@ -20,6 +25,16 @@ use super::{
 
 /// Bytes of kept outcomes that are written at a time.
 const CHUNK: usize = 1 << 20;
+/// Time from one sync to the next for each call in progress: where many are, the next batch is let grow, since a sync
+/// for every few of them takes more of the processor than it gives back in time. A call that is alone never waits.
+const GAP: Duration = Duration::from_micros(30);
+/// The longest such time.
+const LONGEST_GAP: Duration = Duration::from_millis(1);
+/// More calls in progress than these make no difference.
+const MOST: usize = 34;
+/// Calls in progress are looked for among so many last records; what began before them is a stream.
+const RECENT: u64 = 1024;
+
 /// Records after which the followers are woken.
 pub(crate) const MANY: u64 = 1000;
 
@@ -57,6 +72,8 @@ pub(crate) struct Writer {
     retry: Duration,
     kept: VecDeque<(Pairing, Vec<u8>)>,
     outage: Option<Outage>,
+    /// When the next batch may be taken though it could grow.
+    not_before: Instant,
 }
 
 impl Writer {
@@ -69,7 +86,17 @@ impl Writer {
         next: u64,
         retry: Duration,
     ) -> Self {
-        Self { segments, queue, shared, clock, next, retry, kept: VecDeque::new(), outage: None }
+        Self {
+            segments,
+            queue,
+            shared,
+            clock,
+            next,
+            retry,
+            kept: VecDeque::new(),
+            outage: None,
+            not_before: Instant::now(),
+        }
     }
 
     /// Writes until the queue is closed and empty.
@@ -78,7 +105,7 @@ impl Writer {
         let mut batch = Batch::default();
         loop {
             let patience = self.outage.as_ref().map(|_| self.retry);
-            match self.queue.take(&mut batch, patience) {
+            match self.queue.take(&mut batch, patience, self.not_before) {
                 Taken::Records => self.write(&mut batch),
                 Taken::Nothing => drop(self.recover()),
                 Taken::Closed => break,
@@ -103,6 +130,7 @@ impl Writer {
 
     /// Makes a batch durable and returns its first index.
     fn commit(&mut self, batch: &Batch) -> Result<u64, Arc<str>> {
+        let began = Instant::now();
         self.shared.busy();
         let committed = self.segments.commit(&batch.lines, self.next);
         self.shared.idle();
@@ -112,7 +140,9 @@ impl Writer {
             open.apply(record.pairing, place);
             place.offset += record.length as u64 + 1;
         }
+        let in_progress = open.open.range(open.position.saturating_sub(RECENT)..).take(MOST).count();
         drop(open);
+        self.not_before = began + LONGEST_GAP.min(GAP * u32::try_from(in_progress).unwrap_or(0));
         let first = self.next;
         self.next += batch.records.len() as u64;
         self.shared.set_durable(self.next, MANY);
