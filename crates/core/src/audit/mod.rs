@@ -1,6 +1,7 @@
 //! The record: what is written about each request, and the tree that makes a change to it visible.
 
 pub mod checkpoint;
+mod encode;
 mod record;
 mod stamp;
 pub mod tile;

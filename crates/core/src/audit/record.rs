@@ -187,8 +187,6 @@ impl Record<'_> {
     /// # Errors
     /// Only where a number can't be written as JSON; the caller refuses the request.
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut line = Vec::with_capacity(768);
-        serde_json::to_writer(&mut line, self)?;
-        Ok(line)
+        super::encode::line(self)
     }
 }
