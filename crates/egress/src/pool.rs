@@ -1,8 +1,11 @@
 //! The idle connections of one client, last in, first out, and the slots that bound how many are in use.
 //!
-//! The lock is held to push or pop and never while a connection is polled or awaited.
+//! Connections are kept apart by the thread that gave them back: what a connection hears arrives at the runtime that it
+//! was made on, and a request on another thread would be woken across threads for each piece of its answer. A lock is
+//! held to push or pop and never while a connection is polled or awaited.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,9 +21,13 @@ pub(crate) struct Pool {
     limits: ClientLimits,
     slots: Semaphore,
     waiting: AtomicUsize,
-    /// None when the pool is closed.
-    idle: Mutex<Option<Vec<Idle>>>,
+    shelves: Box<[Mutex<Shelf>]>,
+    /// Connections that one shelf keeps.
+    shelf_limit: usize,
 }
+
+/// The idle connections of some threads, mostly of one. None when the pool is closed.
+type Shelf = Option<Vec<Idle>>;
 
 struct Idle {
     link: Box<Link>,
@@ -49,11 +56,13 @@ impl Slot {
 
 impl Pool {
     pub(crate) fn new(limits: ClientLimits) -> Arc<Self> {
+        let shelves = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             limits,
             slots: Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
-            idle: Mutex::new(Some(Vec::new())),
+            shelves: (0..shelves).map(|_| Mutex::new(Some(Vec::new()))).collect(),
+            shelf_limit: limits.max_idle.div_ceil(shelves),
         })
     }
 
@@ -76,11 +85,11 @@ impl Pool {
         if waiting < self.limits.max_waiting { Ok(place) } else { Err(EgressError::Busy { waiting }) }
     }
 
-    /// The connection that was used last and is still good.
+    /// The connection that this thread used last and that is still good.
     pub(crate) fn take(&self) -> Option<Box<Link>> {
         let now = Instant::now();
         loop {
-            let Idle { mut link, until } = self.lock().as_mut()?.pop()?;
+            let Idle { mut link, until } = lock(self.shelf()?).as_mut()?.pop()?;
             if now < until && link.is_idle() {
                 return Some(link);
             }
@@ -90,43 +99,66 @@ impl Pool {
     fn put(&self, link: Box<Link>) {
         let keep = link.keep.unwrap_or(self.limits.idle_timeout);
         let idle = Idle { link, until: Instant::now() + keep };
-        let mut pool = self.lock();
-        match pool.as_mut() {
-            Some(all) if all.len() < self.limits.max_idle => all.push(idle),
-            Some(_) | None => drop(pool),
+        let Some(shelf) = self.shelf() else { return };
+        let mut shelf = lock(shelf);
+        match shelf.as_mut() {
+            Some(all) if all.len() < self.shelf_limit => all.push(idle),
+            Some(_) | None => drop(shelf),
         }
+    }
+
+    /// The shelf of this thread.
+    fn shelf(&self) -> Option<&Mutex<Shelf>> {
+        self.shelves.get(thread_number() % self.shelves.len().max(1))
     }
 
     /// Closes what idled too long or was closed by the other side.
     pub(crate) fn sweep(&self) {
-        let all = self.lock().as_mut().map(std::mem::take).unwrap_or_default();
         let now = Instant::now();
-        let kept: Vec<Idle> = all
-            .into_iter()
-            .filter_map(|mut idle| (now < idle.until && idle.link.is_idle()).then_some(idle))
-            .collect();
-        if let Some(all) = self.lock().as_mut() {
-            // What came back in the meantime was used later and stays on top.
-            let newer = std::mem::replace(all, kept);
-            all.extend(newer);
-            all.truncate(self.limits.max_idle);
+        for shelf in &self.shelves {
+            let all = lock(shelf).as_mut().map(std::mem::take).unwrap_or_default();
+            let kept: Vec<Idle> = all
+                .into_iter()
+                .filter_map(|mut idle| (now < idle.until && idle.link.is_idle()).then_some(idle))
+                .collect();
+            if let Some(all) = lock(shelf).as_mut() {
+                // What came back in the meantime was used later and stays on top.
+                let newer = std::mem::replace(all, kept);
+                all.extend(newer);
+                all.truncate(self.shelf_limit);
+            }
         }
     }
 
     /// Closes all idle connections and lets no new request begin. Requests in progress go on.
     pub(crate) fn close(&self) {
         self.slots.close();
-        let idle = self.lock().take();
-        drop(idle);
+        for shelf in &self.shelves {
+            let idle = lock(shelf).take();
+            drop(idle);
+        }
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.limits.idle_timeout
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number of the calling thread's own, small and dense, so that few threads share a shelf.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
     }
+    NUMBER.with(|number| {
+        let own = number.get().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        number.set(Some(own));
+        own
+    })
 }
 
 /// A place in the queue for a slot.

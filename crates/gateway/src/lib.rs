@@ -28,6 +28,7 @@ pub mod settings;
 pub mod telemetry;
 mod tls;
 mod upstream;
+mod workers;
 
 pub use gateway::{Gateway, Parts};
 pub use listener::{Listener, serve};

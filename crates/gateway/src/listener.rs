@@ -22,6 +22,7 @@ use crate::{
     metrics::Present,
     patience::{Patience, Phase},
     tls::ServerTls,
+    workers::{Seat, Workers},
 };
 
 /// For a TLS handshake to finish.
@@ -64,6 +65,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(builder(&limits));
+    let workers = Workers::start()?;
     let accepted = loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place,
@@ -77,16 +79,27 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Connection {
-                    gateway: Arc::clone(&gateway),
-                    builder: Arc::clone(&builder),
-                    watcher: graceful.watcher(),
-                    peer,
-                    _place: place,
-                    _present: gateway.metrics().connection(),
+                // It was registered with this runtime, and belongs to a worker's.
+                let stream = match stream.into_std() {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::debug!(%error, "connection left before it was served");
+                        continue;
+                    }
                 };
                 let tls = listener.tls.as_ref().map(|tls| tls.acceptor());
-                connections.spawn(connection.run(stream, tls));
+                workers.spawn(&mut connections, |seat| {
+                    Connection {
+                        gateway: Arc::clone(&gateway),
+                        builder: Arc::clone(&builder),
+                        watcher: graceful.watcher(),
+                        peer,
+                        _place: place,
+                        _present: gateway.metrics().connection(),
+                        _seat: seat,
+                    }
+                    .run(stream, tls)
+                });
             }
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -112,6 +125,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     if tokio::time::timeout(limits.audit_timeout, gateway.enforcer().settle()).await.is_err() {
         tracing::error!("some intents are not durable yet; they are closed at the next start");
     }
+    workers.end().await;
     accepted
 }
 
@@ -158,13 +172,15 @@ struct Connection {
     peer: SocketAddr,
     _place: OwnedSemaphorePermit,
     _present: Present,
+    _seat: Seat,
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        if let Err(error) = stream.set_nodelay(true) {
-            return tracing::debug!(%error, "connection left before it was served");
-        }
+    async fn run(self, stream: std::net::TcpStream, tls: Option<TlsAcceptor>) {
+        let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "connection left before it was served"),
+        };
         match tls {
             None => self.http(stream).await,
             Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
@@ -176,7 +192,7 @@ impl Connection {
     }
 
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let ip = self.peer.ip();
+        let ip: Arc<str> = self.peer.ip().to_canonical().to_string().into();
         let gateway = Arc::clone(&self.gateway);
         let phase = Phase::default();
         let progress = phase.clone();
@@ -185,10 +201,11 @@ impl Connection {
         let sign = Arc::clone(&busy);
         let stream = Patience::new(stream, phase.clone(), gateway.settings().limits.header_timeout);
         let service = service_fn(move |request| {
-            let (gateway, phase, sign) = (Arc::clone(&gateway), phase.clone(), Arc::clone(&sign));
+            let (gateway, ip) = (Arc::clone(&gateway), Arc::clone(&ip));
+            let (phase, sign) = (phase.clone(), Arc::clone(&sign));
             phase.head_complete();
             async move {
-                let mut response = gateway.answer(ip, request).await;
+                let mut response = gateway.answer(&ip, request).await;
                 response.body_mut().hold(sign);
                 phase.answered();
                 Ok::<_, Infallible>(response)
