@@ -118,7 +118,8 @@ pub(crate) fn check(
         let Ok(alone) = Document::parse(alone.as_bytes(), &Limits::CLIENT) else {
             return Err(HeaderMismatch::Differs("Mcp-Param"));
         };
-        let request = Request { params: Some(alone.root()), ..request.clone() };
+        let params = alone.root();
+        let request = Request { params: Some(params), meta: params.get("_meta"), ..request.clone() };
         let standard = ["mcp-protocol-version", "mcp-method", "mcp-name"];
         let pairs = standard.into_iter().filter_map(|name| Some((name, headers.get(name)?.as_bytes())));
         agree(pairs.chain([(&*annotation.header, header.as_bytes())]), &request)?;

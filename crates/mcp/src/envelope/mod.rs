@@ -89,6 +89,8 @@ pub struct Request<'a> {
     pub method: Cow<'a, str>,
     /// Its parameters: an object, where there are any.
     pub params: Option<Value<'a>>,
+    /// The member `_meta` of its parameters, which is looked into again and again.
+    pub meta: Option<Value<'a>>,
 }
 
 /// A notification.
@@ -239,7 +241,10 @@ pub fn parse(value: Value<'_>, sender: Sender) -> Result<Message<'_>, EnvelopeEr
                 return refuse("method must be a string of 1 to 256 visible ASCII characters");
             };
             match id {
-                Some(id) => Ok(Message::Request(Request { id, method, params })),
+                Some(id) => {
+                    let meta = params.and_then(|params| params.get("_meta"));
+                    Ok(Message::Request(Request { id, method, params, meta }))
+                }
                 None if method.starts_with("notifications/") => {
                     Ok(Message::Notification(Notification { method, params }))
                 }

@@ -9,6 +9,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::{
@@ -35,13 +37,13 @@ const MOST_PARAMS: usize = 64;
 pub struct AgreedHeaders {
     /// The revision that header and body agree on.
     pub revision: Revision,
-    list: Vec<(String, String)>,
+    list: Vec<(Cow<'static, str>, String)>,
 }
 
 impl AgreedHeaders {
     /// Names, in lower case, and values, in visible ASCII and inner spaces.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.list.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.list.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 }
 
@@ -89,7 +91,7 @@ pub const fn legacy(revision: Revision) -> [(&'static str, &'static str); 1] {
 /// -32602 where the metadata is incomplete or of the wrong type, -32022 where the revision is not one of
 /// stateless requests.
 pub fn stateless_meta(request: &Request<'_>) -> Result<Option<Revision>, EnvelopeError> {
-    let Some(meta) = request.params.and_then(|params| params.get("_meta")) else { return Ok(None) };
+    let Some(meta) = request.meta else { return Ok(None) };
     let wrong = |message| EnvelopeError::params(Some(request.id.clone()), message);
     if meta.kind() != Kind::Object {
         return Err(wrong("_meta must be an object"));
@@ -139,7 +141,7 @@ pub fn agree<'h>(
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
     request: &Request<'_>,
 ) -> Result<AgreedHeaders, HeaderMismatch> {
-    let body = Body { method: &request.method, params: request.params, is_request: true };
+    let body = Body { method: &request.method, params: request.params, meta: request.meta, is_request: true };
     body.agree(Received::read(headers)?)
 }
 
@@ -152,7 +154,8 @@ pub fn agree_notification<'h>(
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
     notification: &Notification<'_>,
 ) -> Result<AgreedHeaders, HeaderMismatch> {
-    let body = Body { method: &notification.method, params: notification.params, is_request: false };
+    let meta = notification.params.and_then(|params| params.get("_meta"));
+    let body = Body { method: &notification.method, params: notification.params, meta, is_request: false };
     body.agree(Received::read(headers)?)
 }
 
@@ -160,6 +163,7 @@ pub fn agree_notification<'h>(
 struct Body<'a> {
     method: &'a str,
     params: Option<Value<'a>>,
+    meta: Option<Value<'a>>,
     is_request: bool,
 }
 
@@ -172,18 +176,18 @@ impl Body<'_> {
             Some(_) => return Err(HeaderMismatch::Differs("Mcp-Method")),
         }
         let mut list = vec![
-            (VERSION.to_owned(), Revision::as_str(revision).to_owned()),
-            (METHOD.to_owned(), self.method.to_owned()),
+            (Cow::Borrowed(VERSION), Revision::as_str(revision).to_owned()),
+            (Cow::Borrowed(METHOD), self.method.to_owned()),
         ];
         if let Some(name) = self.name(received.name)? {
-            list.push((NAME.to_owned(), name));
+            list.push((Cow::Borrowed(NAME), name));
         }
         if !received.params.is_empty() {
             let scalars = Scalars::of(self.params.and_then(|params| params.get("arguments")));
             for (header, text) in received.params {
                 let text = decode(text).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
                 let written = scalars.written(&text).ok_or(HeaderMismatch::Differs("Mcp-Param"))?;
-                list.push((header, written));
+                list.push((header.into(), written));
             }
         }
         Ok(AgreedHeaders { revision, list })
@@ -191,7 +195,7 @@ impl Body<'_> {
 
     fn revision(&self, received: Option<&str>) -> Result<Revision, HeaderMismatch> {
         let received = received.ok_or(HeaderMismatch::Missing("MCP-Protocol-Version"))?;
-        let agrees = match self.params.and_then(|params| params.at(&["_meta", META_VERSION])) {
+        let agrees = match self.meta.and_then(|meta| meta.get(META_VERSION)) {
             Some(said) => said.as_string().is_some_and(|said| said == received),
             None => !self.is_request,
         };
@@ -242,14 +246,18 @@ impl<'h> Received<'h> {
             if !name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("mcp")) {
                 continue;
             }
-            let name = name.to_ascii_lowercase();
-            let (slot, shown) = match name.as_str() {
+            let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(name.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(name)
+            };
+            let (slot, shown) = match &*name {
                 VERSION => (&mut received.version, "MCP-Protocol-Version"),
                 METHOD => (&mut received.method, "Mcp-Method"),
                 NAME => (&mut received.name, "Mcp-Name"),
                 _ if name.starts_with(PARAM) => {
                     let text = text(value).ok_or(HeaderMismatch::Malformed("Mcp-Param"))?;
-                    received.param(name, text)?;
+                    received.param(name.into_owned(), text)?;
                     continue;
                 }
                 _ if is_ambiguous(&name) => return Err(HeaderMismatch::Ambiguous),
@@ -286,6 +294,9 @@ fn text(value: &[u8]) -> Option<&str> {
 
 /// Whether a server that reads `_` as `-` would take this for one of the headers compared here.
 fn is_ambiguous(name: &str) -> bool {
+    if !name.contains('_') {
+        return false;
+    }
     let hyphens = name.replace('_', "-");
-    name.contains('_') && ([VERSION, METHOD, NAME].contains(&hyphens.as_str()) || hyphens.starts_with(PARAM))
+    [VERSION, METHOD, NAME].contains(&hyphens.as_str()) || hyphens.starts_with(PARAM)
 }

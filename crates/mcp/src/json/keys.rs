@@ -96,9 +96,7 @@ pub(super) fn check(text: &str, keys: &mut [Key], role: Role) -> Result<(), (Mem
         return Ok(());
     }
     let name = |key: Key| text.get(key.start..key.end).unwrap_or("");
-    if let Some(key) =
-        keys.iter().find(|key| role.known().iter().any(|known| is_misspelt(name(**key), known)))
-    {
+    if let Some(key) = keys.iter().find(|key| is_misspelt(name(**key), role.known())) {
         return Err((MemberFault::Misspelt, key.offset));
     }
     let twice = if keys.iter().all(|key| bytes(*key).is_ascii()) {
@@ -137,12 +135,13 @@ fn repeated(
     })
 }
 
-/// Whether `name` is `known` but for case.
-pub(crate) fn is_misspelt(name: &str, known: &str) -> bool {
+/// Whether `name` is one of those that are `known` but for case.
+pub(crate) fn is_misspelt(name: &str, known: &[&str]) -> bool {
     if name.is_ascii() {
-        name.len() == known.len() && name.eq_ignore_ascii_case(known) && name != known
+        let differs_by_case = |known: &str| name.eq_ignore_ascii_case(known) && name != known;
+        known.iter().any(|known| name.len() == known.len() && differs_by_case(known))
     } else {
-        fold(name).eq(fold(known))
+        known.iter().any(|known| fold(name).eq(fold(known)))
     }
 }
 

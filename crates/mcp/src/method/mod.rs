@@ -185,7 +185,7 @@ const JUDGED: &[&str] = &[
 /// Whether a member of a result has a name that is one of those judged here but for case. A client that ignores case
 /// would take it for that one, and nobody has judged it.
 pub(crate) fn is_lookalike(name: &str) -> bool {
-    JUDGED.iter().any(|judged| is_misspelt(name, judged))
+    is_misspelt(name, JUDGED)
 }
 
 /// Whether `result` has a member whose name is one of those judged here but for case (Unicode case folding). What has

@@ -10,11 +10,13 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::{
     envelope::Id,
-    json::{self, Limits},
+    json::{self, Limits, plain_run},
     method::is_lookalike,
 };
 use syntax::{Event, Step, Syntax};
@@ -315,7 +317,12 @@ impl ResponseStream {
     ) -> Result<(), ResponseError> {
         let holding = std::mem::replace(&mut self.holding, Holding::Nothing);
         let held = std::mem::take(&mut self.held);
-        let text = || json::normalise(&held, &Limits::SERVER).map_err(|_| ResponseError::Unreadable);
+        let text = || match plain_string(&held) {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => {
+                json::normalise(&held, &Limits::SERVER).map(Cow::Owned).map_err(|_| ResponseError::Unreadable)
+            }
+        };
         match holding {
             Holding::Nothing => {}
             Holding::Key => {
@@ -326,7 +333,7 @@ impl ResponseStream {
                 self.seen |= name.bit();
                 self.last = name;
             }
-            Holding::Copy(name) => match (name, text()?.as_str()) {
+            Holding::Copy(name) => match (name, &*text()?) {
                 (Name::Version, "\"2.0\"") => {}
                 (Name::Version, _) => return Err(ResponseError::Envelope),
                 (Name::IsError, "true") => self.is_error = true,
@@ -338,7 +345,7 @@ impl ResponseStream {
                 out.extend_from_slice(written.as_bytes());
             }
             Holding::Back(_) => {
-                match text()?.as_str() {
+                match &*text()? {
                     "null" => self.id_is_null = true,
                     id if id == self.expected.raw() => {}
                     _ => return Err(ResponseError::WrongId),
@@ -390,4 +397,11 @@ impl ResponseStream {
         self.is_error |= is_error;
         Ok(())
     }
+}
+
+/// The text of a string that is its own normal form: ASCII without escapes, as nearly all names are.
+fn plain_string(text: &[u8]) -> Option<&str> {
+    let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let plain = inner.is_ascii() && plain_run(inner) == inner.len() && !inner.contains(&0x7f);
+    if plain { std::str::from_utf8(text).ok() } else { None }
 }
