@@ -8,13 +8,13 @@ use std::{
 };
 
 use narrows_core::{
-    audit::{Actor, Record, RecordKind},
+    audit::{Actor, Record, RecordKind, record_time},
     ports::{AuditLog, Pairing},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, RequestIds, format_time};
+use crate::clock::{Clock, RequestIds};
 
 /// Addresses that one record names; the rest are counted together.
 const ADDRESSES: usize = 64;
@@ -82,7 +82,7 @@ impl Failures {
         });
         let record = Record {
             id: &ids.next(clock),
-            time: &format_time(clock()),
+            time: &record_time(clock()),
             kind: RecordKind::AuthenticationFailed,
             intent: None,
             actor: Some(Actor {

@@ -31,7 +31,7 @@ pub(crate) struct Context {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) binding: Binding,
     pub(crate) session: Option<Session>,
-    pub(crate) ip: String,
+    pub(crate) ip: Arc<str>,
     pub(crate) user_agent: String,
     pub(crate) traceparent: Option<String>,
     pub(crate) _slot: Slot,

@@ -63,19 +63,17 @@ pub(crate) fn check(parts: &Parts, settings: &Settings) -> Result<Head, EdgeRefu
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), EdgeRefusal> {
-    for name in headers.keys() {
+    let repeats = headers.len() > headers.keys_len();
+    for (name, value) in headers {
         let text = name.as_str();
         if text.starts_with("mcp_") {
             return Err(EdgeRefusal::HeaderName);
         }
-        let single = SINGLE.binary_search(&text).is_ok() || text.starts_with("mcp-");
-        let mut values = headers.get_all(name).iter();
-        let first = values.next();
-        if single {
-            if values.next().is_some() {
+        if text.starts_with("mcp-") || SINGLE.binary_search(&text).is_ok() {
+            if repeats && headers.get_all(name).iter().nth(1).is_some() {
                 return Err(EdgeRefusal::RepeatedHeader(name.clone()));
             }
-            if first.is_some_and(|value| value.to_str().is_err()) {
+            if value.to_str().is_err() {
                 return Err(EdgeRefusal::HeaderValue(name.clone()));
             }
         }

@@ -8,7 +8,9 @@ use std::{
 
 use aws_lc_rs::hmac;
 use narrows_core::{
-    audit::{Actor, DecisionRecord, Object, OutcomeRecord, Record, RecordKind, RequestRecord, Source},
+    audit::{
+        Actor, DecisionRecord, Object, OutcomeRecord, Record, RecordKind, RequestRecord, Source, record_time,
+    },
     decision::{Decision, Denial, Effect, Mode, Verdict},
     ids::ServerId,
     ports::{AppendError, AuditLog, Durable, LogIndex, Pairing},
@@ -19,7 +21,7 @@ use narrows_mcp::envelope::Id;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    clock::{Clock, RequestIds, format_time},
+    clock::{Clock, RequestIds},
     metrics::{Metrics, Outcome},
     refusal::Refusal,
     telemetry::{CallFacts, CallSpan, Spans},
@@ -289,7 +291,7 @@ impl Enforcer {
         let revision = decision.revision.to_string();
         let record = Record {
             id: request_id,
-            time: &format_time((self.clock)()),
+            time: &record_time((self.clock)()),
             kind,
             intent: None,
             actor: Some(Actor {
@@ -450,7 +452,7 @@ impl OpenCall {
         let id = self.ids.next(self.clock);
         let record = Record {
             id: &id,
-            time: &format_time((self.clock)()),
+            time: &record_time((self.clock)()),
             kind: RecordKind::RequestCompleted,
             intent: Some(intent),
             actor: None,

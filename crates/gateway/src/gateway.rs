@@ -1,6 +1,6 @@
 //! The gateway itself: what is published, who is let in, and the way of one HTTP request through it.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -180,8 +180,12 @@ impl Gateway {
         self.draining.cancel();
     }
 
-    /// Answers one request. Every outcome is a response.
-    pub(crate) async fn answer(self: &Arc<Self>, ip: IpAddr, request: Request<Incoming>) -> Response<Reply> {
+    /// Answers one request from the peer at `ip`. Every outcome is a response.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        ip: &Arc<str>,
+        request: Request<Incoming>,
+    ) -> Response<Reply> {
         let mut response = match self.route(ip, request).await {
             Ok(response) => response,
             Err(refusal) => {
@@ -196,26 +200,26 @@ impl Gateway {
 
     async fn route(
         self: &Arc<Self>,
-        ip: IpAddr,
+        ip: &Arc<str>,
         request: Request<Incoming>,
     ) -> Result<Response<Reply>, Refusal> {
         let (parts, body) = request.into_parts();
         let Head { verb, route } = edge::check(&parts, &self.settings)?;
-        let ip = ip.to_canonical().to_string();
         match route {
             Route::Metadata(resource) => match verb {
                 Verb::Get => Ok(self.metadata(&resource)),
                 Verb::Post | Verb::Delete => Err(EdgeRefusal::Method.into()),
             },
             Route::All => {
-                self.authenticate(&parts.headers, "/mcp", &ip).await?;
+                self.authenticate(&parts.headers, "/mcp", ip).await?;
                 Err(Refusal::NoAggregate)
             }
             Route::Server(server) => {
                 let path = parts.uri.path();
-                let identity = self.authenticate(&parts.headers, path, &ip).await?;
-                let arrival = Arrival { identity, server, ip, headers: &parts.headers };
-                self.serve(arrival, verb, body).await
+                let identity = self.authenticate(&parts.headers, path, ip).await?;
+                let arrival = Arrival { identity, server, ip: Arc::clone(ip), headers: &parts.headers };
+                // Apart, so that a connection between requests, or with a stream, does not keep room for it.
+                Box::pin(self.serve(arrival, verb, body)).await
             }
         }
     }
@@ -358,7 +362,7 @@ impl Gateway {
     /// An absolute URL of our own: the canonical resource identifier of an endpoint (RFC 8707).
     fn resource(&self, path: &str) -> String {
         let base = self.settings.public_url.as_str();
-        format!("{}{path}", base.strip_suffix('/').unwrap_or(base))
+        [base.strip_suffix('/').unwrap_or(base), path].concat()
     }
 
     fn metadata(&self, path: &str) -> Response<Reply> {
@@ -444,7 +448,7 @@ fn is_stateless(version: &HeaderValue) -> bool {
 struct Arrival<'a> {
     identity: Arc<Identity>,
     server: ServerId,
-    ip: String,
+    ip: Arc<str>,
     headers: &'a HeaderMap,
 }
 

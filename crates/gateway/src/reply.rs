@@ -28,7 +28,18 @@ pub(crate) struct Reply {
 
 enum Inner {
     Whole(Option<Bytes>),
-    Stream(ByteStream),
+    Stream { body: ByteStream, progress: Progress },
+}
+
+/// How far a stream is.
+enum Progress {
+    /// Nothing was sent of it.
+    Fresh,
+    /// Nothing was sent of it and nothing will be: it was cut off. Said at the second look, so that the head of the
+    /// response, which says what this would have been, is on its way before the connection ends.
+    CutAtOnce,
+    /// Something was sent of it.
+    Begun,
 }
 
 impl Reply {
@@ -44,7 +55,7 @@ impl Reply {
 
     /// A body that is made while it is sent.
     pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
-        Self { inner: Inner::Stream(Box::pin(body)), busy: None }
+        Self { inner: Inner::Stream { body: Box::pin(body), progress: Progress::Fresh }, busy: None }
     }
 
     /// Keeps a sign of life until the body is sent or dropped.
@@ -66,21 +77,37 @@ impl Body for Reply {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut self.inner {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
+            Inner::Stream { body, progress } => match progress {
+                Progress::Begun => body.as_mut().poll_frame(cx),
+                Progress::CutAtOnce => Poll::Ready(Some(Err(Cut))),
+                Progress::Fresh => match body.as_mut().poll_frame(cx) {
+                    Poll::Ready(Some(Err(Cut))) => {
+                        *progress = Progress::CutAtOnce;
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                    polled => {
+                        if polled.is_ready() {
+                            *progress = Progress::Begun;
+                        }
+                        polled
+                    }
+                },
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Whole(bytes) => bytes.is_none(),
-            Inner::Stream(stream) => stream.is_end_stream(),
+            Inner::Stream { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Inner::Stream(stream) => stream.size_hint(),
+            Inner::Stream { body, .. } => body.size_hint(),
         }
     }
 }

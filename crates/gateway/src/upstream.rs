@@ -28,6 +28,8 @@ const CONNECTIONS: usize = 20_000;
 pub(crate) struct Upstream {
     id: ServerId,
     target: TargetKey,
+    /// A digest of the address.
+    digest: [u8; 8],
     client: Client,
     health: Arc<dyn ServerHealth>,
 }
@@ -122,20 +124,13 @@ impl Upstream {
         };
         let limits = ClientLimits { max_connections: CONNECTIONS, ..ClientLimits::default() };
         let client = Client::new(destination, Arc::clone(&reach.policy), limits, Arc::clone(&reach.tls))?;
-        Ok(Self { id: server.id.clone(), target, client, health: Arc::clone(&reach.health) })
+        let digest = target.digest();
+        Ok(Self { id: server.id.clone(), target, digest, client, health: Arc::clone(&reach.health) })
     }
 
     /// A digest of the address, which handles are bound to.
     pub(crate) fn target_digest(&self) -> [u8; 8] {
-        let text = match &self.target {
-            TargetKey::Socket(path) => path.as_os_str().as_encoded_bytes(),
-            TargetKey::Url(url) => url.as_bytes(),
-        };
-        let mut short = [0; 8];
-        for (to, from) in short.iter_mut().zip(digest::digest(&digest::SHA256, text).as_ref()) {
-            *to = *from;
-        }
-        short
+        self.digest
     }
 
     /// Whether the server runs here, behind a bridge of our own.
@@ -224,6 +219,19 @@ impl TargetKey {
             Transport::Stdio(_) => Self::Socket((reach.socket_of)(&server.id)),
             Transport::Http(http) => Self::Url(http.url.clone()),
         }
+    }
+
+    /// The first bytes of the SHA-256 of its text.
+    fn digest(&self) -> [u8; 8] {
+        let text = match self {
+            Self::Socket(path) => path.as_os_str().as_encoded_bytes(),
+            Self::Url(url) => url.as_bytes(),
+        };
+        let mut short = [0; 8];
+        for (to, from) in short.iter_mut().zip(digest::digest(&digest::SHA256, text).as_ref()) {
+            *to = *from;
+        }
+        short
     }
 }
 

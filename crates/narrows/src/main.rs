@@ -26,6 +26,9 @@ use data_dir::DataDir;
 use environment::Environment;
 use failure::Failure;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Command::BridgeSupervise) {

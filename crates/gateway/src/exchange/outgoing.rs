@@ -44,7 +44,7 @@ pub(super) fn request(
         return Ok(envelope::request_bytes(upstream_id, &request.method, None).into());
     };
     let mut edits = Edits::of(params);
-    if let Some(token) = params.at(&["_meta", "progressToken"]) {
+    if let Some(token) = request.meta.and_then(|meta| meta.get("progressToken")) {
         if !matches!(token.kind(), Kind::String | Kind::Number) {
             return Err(invalid(request, "`_meta.progressToken` must be a string or a number"));
         }

@@ -29,7 +29,7 @@ pub(super) fn of_request(
     request: &Request<'_>,
 ) -> Result<Wire, Refusal> {
     if let Some(said) = inbound.get(VERSION_HEADER)
-        && let Some(meant) = request.params.and_then(|params| params.at(&["_meta", META_VERSION]))
+        && let Some(meant) = request.meta.and_then(|meta| meta.get(META_VERSION))
         && meant.as_string().is_none_or(|meant| meant.as_bytes() != said.as_bytes())
     {
         // Before anything is made of either: which of the two would count is what must not be a question.
@@ -82,7 +82,12 @@ pub(super) fn of_notification(
 fn agreed_headers(agreed: &AgreedHeaders) -> HeaderMap {
     let mut outbound = content_headers();
     for (name, value) in agreed.iter() {
-        let name = HeaderName::from_bytes(name.as_bytes());
+        let name = match name {
+            "mcp-protocol-version" => Ok(VERSION_HEADER),
+            "mcp-method" => Ok(HeaderName::from_static("mcp-method")),
+            "mcp-name" => Ok(HeaderName::from_static("mcp-name")),
+            name => HeaderName::from_bytes(name.as_bytes()),
+        };
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
             outbound.insert(name, value);
         }

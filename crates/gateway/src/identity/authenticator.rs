@@ -151,7 +151,7 @@ impl Authenticator {
         resource: &str,
         now: jiff::Timestamp,
     ) -> Result<Arc<Identity>, AuthFailure> {
-        let token = bearer::token(headers, query)?;
+        let token = bearer::presented(headers, query)?;
         let digest = TokenDigest::of(token);
         match self.cache.get(&digest, now) {
             Some(identity) => {
@@ -169,6 +169,7 @@ impl Authenticator {
         resource: &str,
         now: jiff::Timestamp,
     ) -> Result<Arc<Identity>, AuthFailure> {
+        bearer::check_shape(token)?;
         let jws = Jws::open(token)?;
         let name = jws.issuer()?;
         let issuer =

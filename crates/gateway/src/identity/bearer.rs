@@ -9,8 +9,8 @@ use super::{AuthFailure, PresentationFault};
 const MAX_VALUE: usize = 8 * 1024;
 const SCHEME: &str = "Bearer";
 
-/// The token's text.
-pub(super) fn token<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<&'r str, AuthFailure> {
+/// What was presented as a token. Whether it has the shape of one is [`check_shape`]'s to say.
+pub(super) fn presented<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<&'r str, AuthFailure> {
     if query.is_some_and(carries_token) {
         return Err(PresentationFault::InQuery.into());
     }
@@ -32,7 +32,13 @@ pub(super) fn token<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<&
         None if token.is_empty() => return Err(PresentationFault::Shape.into()),
         None => return Err(PresentationFault::Scheme.into()),
     };
-    if is_compact_jws(token) { Ok(token) } else { Err(PresentationFault::Shape.into()) }
+    Ok(token)
+}
+
+/// Whether it has the shape of a signed token. Nothing that has not is ever looked for among the verified ones under
+/// another text, so that one which was found there needs no second look.
+pub(super) fn check_shape(token: &str) -> Result<(), AuthFailure> {
+    if is_compact_jws(token) { Ok(()) } else { Err(PresentationFault::Shape.into()) }
 }
 
 /// Three non-empty parts of base64url without padding. An encrypted token has five, a detached one an empty one.
