@@ -68,8 +68,9 @@ fn is_integer(number: &str) -> bool {
         || number.parse::<u64>().is_ok()
 }
 
-/// Whether an `f64` keeps every significant digit of the number: parsed, and printed with as many digits, it is
-/// the same number again.
+/// Whether an `f64` keeps every significant digit of the number: parsed, and printed with as many digits or with as
+/// few as tell it from its neighbours, it is the same number again. (The two differ where the value lies half-way
+/// between two such texts: 723401755362178.25 is written …8.3 by the second and …8.2 by the first.)
 fn is_kept(number: &str) -> bool {
     let Some(written) = Decimal::of(number) else { return false };
     if written.digits.is_empty() {
@@ -85,8 +86,8 @@ fn is_kept(number: &str) -> bool {
     if !value.is_finite() || value == 0.0 {
         return false;
     }
-    let printed = format!("{value:.*e}", written.digits.len() - 1);
-    Decimal::of(&printed).as_ref() == Some(&written)
+    let is_written = |printed: &str| Decimal::of(printed).as_ref() == Some(&written);
+    is_written(&format!("{value:.*e}", written.digits.len() - 1)) || is_written(&format!("{value:e}"))
 }
 
 /// A number's significant digits, without zeros at either end, and the power of ten of the first of them.
