@@ -46,10 +46,29 @@ impl RequestIds {
 
 /// Appends bytes in lower-case hexadecimal.
 pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
-    text.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).filter_map(digit));
+    const PAIRS: [[u8; 2]; 256] = hex_pairs();
+    text.reserve(bytes.len() * 2);
+    for pair in bytes.iter().filter_map(|byte| PAIRS.get(usize::from(*byte))) {
+        text.push_str(std::str::from_utf8(pair).unwrap_or_default());
+    }
+}
+
+const fn hex_pairs() -> [[u8; 2]; 256] {
+    const fn digit(nibble: u8) -> u8 {
+        if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+    }
+    let mut pairs = [[0; 2]; 256];
+    let mut byte: u8 = 0;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is an index of 256 pairs")]
+        {
+            pairs[byte as usize] = [digit(byte >> 4), digit(byte & 0x0f)];
+        }
+        if byte == u8::MAX {
+            return pairs;
+        }
+        byte += 1;
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub(crate) struct Head {
     pub(crate) route: Route,
 }
 
+/// How nearly all clients say what they accept.
+const BOTH: &str = "application/json, text/event-stream";
+
 /// The HTTP methods of Streamable HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -131,7 +134,8 @@ fn check_post(headers: &HeaderMap) -> Result<(), EdgeRefusal> {
     if !media_type.is_some_and(is_json) {
         return Err(EdgeRefusal::ContentType);
     }
-    if accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
+    let usual = headers.get(header::ACCEPT).is_some_and(|value| value == BOTH);
+    if usual || accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
         Ok(())
     } else {
         Err(EdgeRefusal::Accept)

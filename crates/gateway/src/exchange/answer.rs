@@ -10,13 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use narrows_egress::Body;
 use narrows_mcp::{
     envelope::{self, Id, Message, Payload, Sender},
     json::{Document, Limits},
-    response::{Captures, Ending as MessageEnding, Member, Refused, ResponseStream},
+    response::{Captures, Ending as MessageEnding, Fed, Member, Refused, ResponseStream},
     revision::{Era, Revision},
 };
 
@@ -193,8 +193,10 @@ async fn plain(call: Call, answer: Answer) -> Result<Response<Reply>, Refusal> {
         Start::Whole(bytes) | Start::Part(bytes) => bytes,
     };
     let mut text = Vec::with_capacity(bytes.len() + 64);
-    if let Err(error) = stream.feed(bytes, &mut text, &mut |member, raw| judge_member(&call, member, raw)) {
-        return Err(call.broken(open, error.to_string()));
+    match stream.feed(bytes, &mut text, &mut |member, raw| judge_member(&call, member, raw)) {
+        Ok(Fed::Appended) => {}
+        Ok(Fed::AsItIs) => text.extend_from_slice(bytes),
+        Err(error) => return Err(call.broken(open, error.to_string())),
     }
     match start {
         Start::Part(_) => {
@@ -320,6 +322,8 @@ async fn read(context: &Context, mut body: Body, limit: usize) -> Result<Bytes, 
 /// Reads a body until it ends or is larger than `limit`.
 async fn read_start(context: &Context, body: &mut Body, limit: usize) -> Result<Start, String> {
     let idle = context.limits().upstream_idle_timeout;
+    // What is said to be larger need not be gathered to be found so.
+    let limit = if body.size_hint().lower() > limit as u64 { 0 } else { limit };
     let mut gathered = Gathered::default();
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
@@ -435,18 +439,20 @@ impl http_body::Body for Rewrite {
             if this.bytes > this.limit {
                 return this.fail("it is too large");
             }
-            let mut out = Vec::with_capacity(data.len() + 64);
+            let mut out = Vec::new();
             let call = &this.call;
             let mut capture = |member: Member, raw: &str| judge_member(call, member, raw);
             let fed = match &mut this.stream {
                 Some(stream) => stream.feed(&data, &mut out, &mut capture),
                 None => return Poll::Ready(None),
             };
-            if let Err(error) = fed {
-                return this.fail(error);
-            }
-            if !out.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+            let passed = match fed {
+                Ok(Fed::AsItIs) => data,
+                Ok(Fed::Appended) => out.into(),
+                Err(error) => return this.fail(error),
+            };
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
             }
         }
     }

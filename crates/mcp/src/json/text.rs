@@ -33,10 +33,10 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
 
 fn long_run(bytes: &[u8]) -> usize {
     // Only what is longer than a few words is worth the wide steps.
-    let head = bytes.get(..64).unwrap_or(bytes);
+    let Some(head) = bytes.get(..64) else { return run_by_words(bytes) };
     let run = run_by_words(head);
-    if run < head.len() || bytes.len() < 128 {
-        return if run < head.len() { run } else { run + run_by_words(bytes.get(run..).unwrap_or(&[])) };
+    if run < head.len() {
+        return run;
     }
     let (blocks, _) = bytes.as_chunks::<64>();
     // Compiles to vector comparisons.

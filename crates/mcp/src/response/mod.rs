@@ -110,6 +110,16 @@ pub enum ResponseError {
     Refused,
 }
 
+/// What is to be sent on for a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Fed {
+    /// The piece, as it is; nothing was appended. So it is in the middle of a large result.
+    AsItIs,
+    /// What was appended.
+    Appended,
+}
+
 /// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
@@ -205,8 +215,8 @@ impl ResponseStream {
         }
     }
 
-    /// Reads the next piece and appends what can be sent on to `out`. How the text is cut up makes no
-    /// difference. Each captured member is handed to `capture` as normalised JSON text, and what that gives is
+    /// Reads the next piece and appends what can be sent on to `out`, unless that is the piece itself. How the text is
+    /// cut up makes no difference. Each captured member is handed to `capture` as normalised JSON text, and what that gives is
     /// written in its place; it must be normalised JSON text too.
     ///
     /// # Errors
@@ -216,17 +226,21 @@ impl ResponseStream {
         chunk: &[u8],
         out: &mut Vec<u8>,
         capture: &mut dyn FnMut(Member, &str) -> Result<String, Refused>,
-    ) -> Result<(), ResponseError> {
+    ) -> Result<Fed, ResponseError> {
         self.utf8.push(chunk)?;
+        let mut next = self.syntax.run(chunk, 0)?;
+        if next.is_none() && self.holding == Holding::Nothing {
+            return Ok(Fed::AsItIs);
+        }
         out.reserve(chunk.len());
         // Up to `done` the piece is dealt with.
         let mut done = 0;
-        let mut at = 0;
-        while let Some(step) = self.syntax.run(chunk, at)? {
-            at = step.next;
+        while let Some(step) = next {
             self.step(step, chunk, &mut done, out, capture)?;
+            next = self.syntax.run(chunk, step.next)?;
         }
-        self.pass(chunk.get(done..).unwrap_or(&[]), out)
+        self.pass(chunk.get(done..).unwrap_or(&[]), out)?;
+        Ok(Fed::Appended)
     }
 
     /// The end of the text.

@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 use serde::de::IgnoredAny;
 
-use super::{Captures, Ending, Member, Refused, ResponseError, ResponseStream};
+use super::{Captures, Ending, Fed, Member, Refused, ResponseError, ResponseStream};
 use crate::envelope::Id;
 
 /// What comes out of a response cut up into pieces of these sizes (over and over), and how it ends.
@@ -22,8 +22,14 @@ fn stream(
     while !rest.is_empty() {
         let size = (*sizes.next().unwrap()).min(rest.len());
         let (piece, after) = rest.split_at(size);
-        if let Err(error) = response.feed(piece, &mut out, &mut capture) {
-            return (out, Err(error));
+        let before = out.len();
+        match response.feed(piece, &mut out, &mut capture) {
+            Ok(Fed::AsItIs) => {
+                assert_eq!(out.len(), before);
+                out.extend_from_slice(piece);
+            }
+            Ok(Fed::Appended) => {}
+            Err(error) => return (out, Err(error)),
         }
         rest = after;
     }
