@@ -76,7 +76,7 @@ pub trait ServerHealth: Send + Sync + 'static {
 pub struct StoredKeys {
     /// When they were fetched.
     pub fetched_at: jiff::Timestamp,
-    /// The JWK set as it was received. Public keys only, so not a secret.
+    /// A JWK set of those that can be used. Public keys only, so not a secret.
     pub bytes: Vec<u8>,
 }
 

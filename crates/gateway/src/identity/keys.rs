@@ -20,6 +20,10 @@ const RSA_LEAST_EXPONENT: u64 = 65_537;
 /// The largest exponent that is checked in reasonable time.
 const RSA_MOST_EXPONENT: u64 = (1 << 33) - 1;
 
+/// Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A key that is published with one of
+/// them is everybody's.
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 /// Ed25519 points of small order, sign bit cleared: signatures under them can be made for any message.
 const SMALL_ORDER: [[u8; 32]; 7] = [
     [0; 32],
@@ -86,6 +90,12 @@ pub(super) enum KeySetFault {
 
 impl KeySet {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, KeySetFault> {
+        Self::parse_with_copy(bytes).map(|(set, _)| set)
+    }
+
+    /// Besides, a set of the usable keys alone, to be kept: what else was published, a private key by mistake or
+    /// a symmetric one, is not written down.
+    pub(super) fn parse_with_copy(bytes: &[u8]) -> Result<(Self, Vec<u8>), KeySetFault> {
         let document = Document::parse(bytes, &Limits::SERVER).map_err(|_| KeySetFault::Json)?;
         let list = document.root().get("keys").ok_or(KeySetFault::Shape)?;
         if !list.raw().starts_with('[') {
@@ -94,11 +104,21 @@ impl KeySet {
         if list.elements().count() > MAX_KEYS {
             return Err(KeySetFault::TooMany);
         }
-        let mut keys: Vec<Key> = list.elements().filter_map(Key::parse).collect();
+        let mut keys: Vec<Key> = Vec::new();
+        let mut copy = String::from("{\"keys\":[");
+        for jwk in list.elements() {
+            let Some(key) = Key::parse(jwk) else { continue };
+            if !keys.is_empty() {
+                copy.push(',');
+            }
+            copy.push_str(jwk.raw());
+            keys.push(key);
+        }
+        copy.push_str("]}");
         // Two keys of one name: neither can be told to be the one meant.
         let ids: Vec<Option<String>> = keys.iter().map(|key| key.id.clone()).collect();
         keys.retain(|key| key.id.is_none() || ids.iter().filter(|id| **id == key.id).count() == 1);
-        if keys.is_empty() { Err(KeySetFault::NoneUsable) } else { Ok(Self { keys }) }
+        if keys.is_empty() { Err(KeySetFault::NoneUsable) } else { Ok((Self { keys }, copy.into_bytes())) }
     }
 
     /// The set of one Ed25519 key.
@@ -193,7 +213,9 @@ impl Key {
         // A member that is there must be a string.
         let optional = |name: &str| text(name).map_or(Some(None), |value| value.map(Some));
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)??).ok();
-        if jwk.get("d").is_some() || optional("use")?.is_some_and(|used| used != "sig") {
+        if PRIVATE.iter().any(|name| jwk.get(name).is_some())
+            || optional("use")?.is_some_and(|used| used != "sig")
+        {
             return None;
         }
         if let Some(operations) = jwk.get("key_ops") {

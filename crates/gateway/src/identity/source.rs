@@ -39,11 +39,12 @@ use super::{
 pub struct KeyPolicy {
     /// Between two fetches of a set. A key that its issuer removed is dead after this at the latest.
     pub time_to_live: Duration,
-    /// At least this between two fetches, whatever keys tokens name.
+    /// At least this between two fetches while there are keys, whatever keys tokens name and whether the last fetch
+    /// failed.
     pub unknown_key_interval: Duration,
     /// How old a set may get while its issuer can't be reached.
     pub max_age: Duration,
-    /// The first pause after a failed fetch; it doubles up to the time to live.
+    /// The first pause after a failed fetch while there are no keys; it doubles up to the time to live.
     pub retry: Duration,
     /// Bounds of one document.
     pub fetch: FetchLimits,
@@ -159,7 +160,7 @@ impl KeySource {
 
     /// Whether the last good set is young enough at `now`, in seconds.
     pub(super) fn is_fresh(&self, now: i64) -> bool {
-        now <= self.shared.fresh_until.load(Ordering::Acquire)
+        self.shared.is_fresh(now)
     }
 
     /// Whether this very key is in the set that is in force.
@@ -167,8 +168,8 @@ impl KeySource {
         self.state.borrow().keys.as_ref().is_some_and(|keys| keys.holds(key))
     }
 
-    /// The keys, after waiting for the first fetch where none has ended yet, and for another one where `has` finds
-    /// the key unknown and the policy lets it ask.
+    /// The keys, after waiting for the first fetch where none has ended yet, and for another one where there are no
+    /// keys that are young enough, or `has` finds the key unknown, and the policy lets it ask.
     pub(super) async fn keys(
         &self,
         now: i64,
@@ -178,17 +179,29 @@ impl KeySource {
         if state.keys.is_none() && state.attempts == 0 {
             state = self.after(0).await.ok_or(AuthFailure::KeysUnavailable)?;
         }
-        let keys = state.keys.as_ref().filter(|_| self.is_fresh(now)).ok_or(AuthFailure::KeysUnavailable)?;
-        match has(keys) {
-            Ok(()) => return Ok(Arc::clone(keys)),
-            Err(KeyFault::Unknown) if self.shared.may_ask(&state) => {}
-            Err(fault) => return Err(fault.into()),
+        let lacking = match self.judge(&state, now, &has) {
+            Ok(keys) => return Ok(keys),
+            Err(lacking @ (AuthFailure::Key(KeyFault::Unknown) | AuthFailure::KeysUnavailable)) => lacking,
+            Err(fault) => return Err(fault),
+        };
+        if !self.shared.may_ask(&state) {
+            return Err(lacking);
         }
         self.shared.wake.notify_one();
-        let state = self.after(state.attempts).await.ok_or(KeyFault::Unknown)?;
-        let keys = state.keys.filter(|_| self.is_fresh(now)).ok_or(AuthFailure::KeysUnavailable)?;
-        has(&keys)?;
-        Ok(keys)
+        let state = self.after(state.attempts).await.ok_or(lacking)?;
+        self.judge(&state, now, &has)
+    }
+
+    /// The keys, if they are young enough and have the key.
+    fn judge(
+        &self,
+        state: &State,
+        now: i64,
+        has: impl Fn(&KeySet) -> Result<(), KeyFault>,
+    ) -> Result<Arc<KeySet>, AuthFailure> {
+        let keys = state.keys.as_ref().filter(|_| self.is_fresh(now)).ok_or(AuthFailure::KeysUnavailable)?;
+        has(keys)?;
+        Ok(Arc::clone(keys))
     }
 
     fn current(&self) -> State {
@@ -209,6 +222,10 @@ impl Shared {
     /// Whether enough time has passed since the last fetch. In a fetch that is under way, one more may wait for it.
     fn may_ask(&self, state: &State) -> bool {
         state.last_attempt.is_none_or(|last| last.elapsed() >= self.access.policy.unknown_key_interval)
+    }
+
+    fn is_fresh(&self, now: i64) -> bool {
+        now <= self.fresh_until.load(Ordering::Acquire)
     }
 
     fn believe(&self, fetched_at: jiff::Timestamp) {
@@ -255,14 +272,14 @@ impl Shared {
         }
     }
 
+    /// The keys, and a copy of them to be kept.
     async fn fetch(&self) -> Result<(KeySet, Vec<u8>), SourceError> {
         let url = match &self.location.jwks_url {
             Some(url) => url.clone(),
             None => self.discover().await?,
         };
         let bytes = self.get(&url).await?;
-        let keys = KeySet::parse(&bytes).map_err(|source| SourceError::Keys { url, source })?;
-        Ok((keys, bytes))
+        KeySet::parse_with_copy(&bytes).map_err(|source| SourceError::Keys { url, source })
     }
 
     /// The `jwks_uri` of the issuer's discovery document (OpenID Connect Discovery 1.0 section 4), which must be
@@ -329,7 +346,11 @@ async fn attempt(shared: &Arc<Shared>, state: &watch::Sender<State>, pause: &mut
             tracing::warn!(issuer = shared.location.issuer, %error, cause, "key set not refreshed");
             let next = *pause;
             *pause = pause.saturating_mul(2).min(policy.time_to_live);
-            next
+            // Without keys there is hurry; with them, an issuer in trouble is not asked more often than one that is
+            // well, whatever made us ask.
+            let has_keys =
+                state.borrow().keys.is_some() && shared.is_fresh((shared.access.clock)().as_second());
+            if has_keys { next.max(policy.unknown_key_interval) } else { next }
         }
     };
     state.send_modify(|state| {

@@ -243,6 +243,8 @@ async fn keys_that_are_weak_private_or_not_for_signatures_do_not_exist() {
         weak(with(&rsa, "e", json!("AQAA")), "rsa-e-even"),
         weak(with(&rsa, "e", json!(b64([1; 9]))), "rsa-e-long"),
         weak(with(&rsa, "d", json!("AQAB")), "rsa-private"),
+        weak(with(&rsa, "p", json!("AQAB")), "rsa-private-prime"),
+        weak(with(&rsa, "k", json!("AQAB")), "rsa-and-secret"),
         weak(with(&rsa, "use", json!("enc")), "rsa-enc"),
         weak(with(&rsa, "key_ops", json!(["encrypt"])), "rsa-encrypt"),
         weak(with(&rsa, "alg", json!("RSA-OAEP-256")), "rsa-oaep"),

@@ -189,7 +189,11 @@ async fn a_key_that_appears_is_found_by_the_first_token_that_names_it() {
 
 #[tokio::test]
 async fn an_outage_is_survived_for_a_time_and_then_fails_closed() {
-    let hours = KeyPolicy { max_age: Duration::from_secs(10 * 3600), ..quick() };
+    let hours = KeyPolicy {
+        max_age: Duration::from_secs(10 * 3600),
+        unknown_key_interval: Duration::from_millis(20),
+        ..quick()
+    };
     let world = World::with(hours, Vec::new(), |provider| provider.max_lifetime_secs = 1_000_000).await;
     let token = world.token(|claims| claims["exp"] = json!(NOW + 100 * HOUR));
     let at_hour = async |hours: i64| outcome(&world.authenticator, &token, NOW + hours * HOUR).await;
@@ -207,6 +211,36 @@ async fn an_outage_is_survived_for_a_time_and_then_fails_closed() {
     assert_eq!(at_hour(11).await, "keys_unavailable");
     assert!(identity.is_taken_back(at(NOW + 11 * HOUR)));
     assert_eq!(at_hour(1).await, "ok");
+}
+
+/// A clock that was stepped, or an outage that is over: the next token has the keys fetched, not the next refresh.
+#[tokio::test]
+async fn keys_that_are_too_old_are_asked_for_again() {
+    let interval = Duration::from_millis(100);
+    let world =
+        World::with(KeyPolicy { unknown_key_interval: interval, ..policy() }, Vec::new(), |_| {}).await;
+    let token = world.token(|_| {});
+    assert_eq!(world.outcome(&token).await, "ok");
+    assert_eq!(world.server.hits("/keys"), 1);
+    tokio::time::sleep(interval).await;
+    // The fetched set is as old as the first, by the clock that stands.
+    assert_eq!(outcome(&world.authenticator, &token, NOW + 25 * HOUR).await, "keys_unavailable");
+    assert_eq!(world.server.hits("/keys"), 2);
+}
+
+/// While there are keys, a fetch that fails is no reason to ask sooner again: whoever can make us ask, by naming keys
+/// that nobody has, could make us ask in bursts.
+#[tokio::test]
+async fn an_issuer_in_trouble_is_not_asked_more_often_than_one_that_is_well() {
+    let interval = Duration::from_millis(300);
+    let world =
+        World::with(KeyPolicy { unknown_key_interval: interval, ..quick() }, Vec::new(), |_| {}).await;
+    assert_eq!(world.outcome(&world.token(|_| {})).await, "ok");
+    world.server.set("/keys", Answer::Status(500));
+    world.server.asked("/keys", world.server.hits("/keys") + 1).await;
+    let begin = std::time::Instant::now();
+    world.server.asked("/keys", world.server.hits("/keys") + 2).await;
+    assert!(begin.elapsed() >= interval * 3 / 2, "asked twice within {:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -248,6 +282,34 @@ async fn a_restart_during_an_outage_begins_with_the_stored_copy() {
     store.save(&name, &StoredKeys { fetched_at: at(NOW), bytes: good });
     elsewhere.reload(&resources(vec![provider(Some(server.url("/other")))]));
     assert_eq!(outcome(&elsewhere, &key.token(&claims()), NOW).await, "keys_unavailable");
+}
+
+/// An issuer may publish what it should not. That is not believed, and not written down either.
+#[tokio::test]
+async fn what_is_kept_of_a_set_is_its_usable_keys_alone() {
+    let server = KeyServer::start().await;
+    let key = TestKey::es256("main");
+    let mut leaked = TestKey::es256("leaked").jwk();
+    leaked["d"] = json!("c2VjcmV0LW9mLWEta2V5");
+    let symmetric = json!({ "kty": "oct", "kid": "oct", "k": "c2VjcmV0LW9mLWEta2V5" });
+    let set = json!({ "keys": [leaked, key.jwk(), symmetric], "note": "c2VjcmV0LW9mLWEta2V5" });
+    server.set("/keys", Answer::Json(set.to_string()));
+    let store = Arc::new(MemoryStore::default());
+    let gate = trusting(&server, policy(), &store);
+    assert_eq!(outcome(&gate, &key.token(&claims()), NOW).await, "ok");
+    tokio::time::timeout(PATIENCE, async {
+        while store.0.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the copy should be kept");
+    gate.close().await;
+    let kept: Vec<String> =
+        store.0.lock().unwrap().values().map(|kept| String::from_utf8(kept.bytes.clone()).unwrap()).collect();
+    let expected: serde_json::Value = json!({ "keys": [key.jwk()] });
+    let kept: Vec<serde_json::Value> = kept.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(kept, [expected]);
 }
 
 #[test]
