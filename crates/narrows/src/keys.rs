@@ -80,6 +80,22 @@ const LOG_SIGNING: &str = "log-signing.pem";
 const HANDLES: &str = "handles.key";
 const DIGEST: &str = "digest.key";
 
+/// The public keys of Ed25519 keys that everybody has: RFC 8032 section 7.1, whose first is also that of RFC 8037
+/// appendix A.1, and those whose seeds are what one gets without choosing: 32 bytes of 0, 1 or 255, and 32 that count
+/// up from 0 or from 1.
+const PUBLISHED: [&str; 10] = [
+    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+    "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+    "278117fc144c72340f67d0f2316e8386ceffbf2b2428c9c51fef7c597f1d426e",
+    "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+    "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
+    "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c",
+    "76a1592044a6e4f511265bca73a604d90b0529d1df602be30a19a9257660d1f5",
+    "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8",
+    "79b5562e8fe654f94078b112e8a98ba7901f853ae695bed7e0e3910bad049664",
+];
+
 /// Random bytes of the operating system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
@@ -102,7 +118,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn pem(path: &Path) -> Result<PrivatePem, Failure> {
     let text = String::from_utf8(read(path)?).map_err(|_| damaged(path))?;
     // Any key of the kind will do to see that the file holds one.
-    Issuer::load(&text, "", "").map_err(|_| damaged(path))?;
+    let key = Issuer::load(&text, "", "").map_err(|_| damaged(path))?;
+    if PUBLISHED.contains(&hex(&key.public().public_key).as_str()) {
+        return Err(known(path));
+    }
     Ok(PrivatePem(text))
 }
 
@@ -111,7 +130,23 @@ fn symmetric(path: &Path) -> Result<SymmetricKey, Failure> {
     if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
         return Err(damaged(path));
     }
+    // A phrase, not random bytes: of those, one in 10^13 is all text.
+    if bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        return Err(known(path));
+    }
     Ok(SymmetricKey(bytes))
+}
+
+fn known(path: &Path) -> Failure {
+    Failure::new(format!(
+        "`{}` is not a secret: it is a published key, or text and not random bytes",
+        path.display()
+    ))
+    .hint("delete it: a new one is made, and what the old one signed or sealed ends")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn damaged(path: &Path) -> Failure {
@@ -160,6 +195,14 @@ mod tests {
         check(HANDLES, &set_mode(0o640), "its mode is 0640");
         check(HANDLES, &|path| std::fs::write(path, [0; 32]).unwrap(), "is not a key");
         check(DIGEST, &|path| std::fs::write(path, [1; 31]).unwrap(), "is not a key");
+        let phrase = "change-me-change-me-change-me-32";
+        check(HANDLES, &|path| std::fs::write(path, phrase).unwrap(), "is not a secret");
+        check(DIGEST, &|path| std::fs::write(path, "0123456789abcdef".repeat(2)).unwrap(), "is not a secret");
+        // RFC 8037, appendix A.1.
+        let published = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+        for name in [TOKEN_SIGNING, LOG_SIGNING] {
+            check(name, &|path| std::fs::write(path, published).unwrap(), "is not a secret");
+        }
         check(LOG_SIGNING, &|path| std::fs::write(path, "hello").unwrap(), "is not a key");
         check(
             LOG_SIGNING,
