@@ -33,11 +33,11 @@ def binding(role, group):
 
 
 class Gateway:
-    """One `narrows up` with its own data directory. `prefix` is put before the command and `environment` beside it,
-    for what a part does to the process; without `start`, it is the part that starts it."""
+    """One `narrows up` with its own data directory. `prefix` is put before the command, `more` after it, and
+    `environment` beside it, for what a part does to the process; without `start`, it is the part that starts it."""
 
     def __init__(self, processes, directory, resources, prefix=(), environment=None, start=True, name="narrows",
-                 data=None):
+                 data=None, more=(), admin=None):
         self.processes = processes
         self.environment = environment
         self.name = name
@@ -46,10 +46,10 @@ class Gateway:
         # JSON is YAML.
         documents = (json.dumps({"apiVersion": "narrows.dev/v1alpha1", **resource}) for resource in resources)
         self.file.write_text("\n---\n".join(documents) + "\n")
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin = free_port(), admin or free_port()
         self.command = [*prefix, places.binary("narrows"), "up", "--data-dir", self.data, "-f", self.file]
         self.command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin}"]
-        self.command += ["--allow-upstream", "127.0.0.0/8"]
+        self.command += ["--allow-upstream", "127.0.0.0/8", *more]
         if start:
             self.start()
             self.ready()
