@@ -35,12 +35,13 @@ async fn main() {
         let batch: Vec<_> = (0..BATCH)
             .map(|_| {
                 number += 1;
-                (number, log.append(Pairing::Intent, intent(number)))
+                let now = Timestamp::now();
+                (number, now, log.append(Pairing::Intent, intent(number, now)))
             })
             .collect();
-        for (number, durable) in batch {
+        for (number, begun, durable) in batch {
             let index = durable.await.unwrap();
-            log.append_later(Pairing::Outcome(index), outcome(number, index.0)).unwrap();
+            log.append_later(Pairing::Outcome(index), outcome(number, begun, index.0)).unwrap();
         }
     }
     log.close().await.unwrap();
@@ -48,31 +49,31 @@ async fn main() {
     println!("{records} records in {:.1} s", began.elapsed().as_secs_f64());
 }
 
-/// Bits that differ from call to call and from run to run of an id; nothing secret.
-fn id(number: u64, salt: u8) -> String {
-    let mut bits = [salt; 10];
+/// The request's id, which is also its intent's: different for each number.
+fn id(number: u64, now: Timestamp) -> String {
+    let mut bits = [0; 10];
     for (place, byte) in bits.iter_mut().zip(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()) {
         *place = byte;
     }
-    record_id(Timestamp::now(), bits)
+    record_id(now, bits)
 }
 
-fn intent(number: u64) -> Vec<u8> {
-    let (subject, tool) = (number / 1000 % 50, number % 12);
+/// Fifty people, twelve tools.
+fn intent(number: u64, now: Timestamp) -> Vec<u8> {
+    let (id, time, subject, tool) = (id(number, now), record_time(now), number / 1000 % 50, number % 12);
     format!(
-        r#"{{"id":"{}","time":"{}","kind":"request.admitted","actor":{{"kind":"user","issuer":"https://login.example.com","subject":"user-{subject}@example.com","groups":["dev","platform"]}},"source":{{"ip":"127.0.0.1","userAgent":"agent/1.0"}},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{}","method":"tools/call","tool":"tool-{tool}","revision":"2025-06-18","argsDigest":"hmac-sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},"decision":{{"effect":"allow","rule":"file-reader/rules[0]","snapshotRevision":"3-9f86d081884c7d65","mode":"enforce"}}}}"#,
-        id(number, 1),
-        record_time(Timestamp::now()),
-        id(number, 2),
+        r#"{{"id":"{id}","time":"{time}","kind":"request.admitted","actor":{{"kind":"user","issuer":"https://login.example.com","subject":"user-{subject}@example.com","groups":["dev"]}},"source":{{"ip":"127.0.0.1","userAgent":"agent/1.0"}},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{id}","method":"tools/call","tool":"tool-{tool}","revision":"2026-07-28","argsDigest":"hmac-sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},"decision":{{"effect":"allow","rule":"file-reader/rules[0]","snapshotRevision":"3-9f86d081884c7d65","mode":"enforce"}}}}"#
     )
     .into_bytes()
 }
 
-fn outcome(number: u64, intent: u64) -> Vec<u8> {
+fn outcome(number: u64, begun: Timestamp, intent: u64) -> Vec<u8> {
+    let now = Timestamp::now();
     format!(
-        r#"{{"id":"{}","time":"{}","kind":"request.completed","intent":{intent},"outcome":{{"status":"ok","durationMs":1.5,"bytes":321}}}}"#,
-        id(number, 3),
-        record_time(Timestamp::now()),
+        r#"{{"id":"{}","time":"{}","kind":"request.completed","intent":{intent},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{}","method":"tools/call","revision":"2026-07-28"}},"outcome":{{"status":"ok","durationMs":1.523,"bytes":321}}}}"#,
+        id(number + (1 << 48), now),
+        record_time(now),
+        id(number, begun),
     )
     .into_bytes()
 }
