@@ -3,10 +3,11 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use http::{HeaderValue, Version, header};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -46,6 +47,15 @@ impl Listener {
         Ok(Self { socket: TcpListener::bind(address).await?, tls })
     }
 
+    /// Takes a socket that listens already, held open by whoever handed it over.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn inherited(socket: std::net::TcpListener, tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: TcpListener::from_std(socket)?, tls })
+    }
+
     /// The address that was bound, with the port that was chosen.
     ///
     /// # Errors
@@ -63,7 +73,6 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let limits = gateway.settings().limits.clone();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
-    let graceful = GracefulShutdown::new();
     let builder = Arc::new(builder(&limits));
     let workers = Workers::start()?;
     let accepted = loop {
@@ -92,7 +101,6 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
                     Connection {
                         gateway: Arc::clone(&gateway),
                         builder: Arc::clone(&builder),
-                        watcher: graceful.watcher(),
                         peer,
                         _place: place,
                         _present: gateway.metrics().connection(),
@@ -110,10 +118,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     };
     drop(listener);
     gateway.drain();
-    let drained = async {
-        graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
-    };
+    let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!(
             left = gateway.metrics().requests_in_progress(),
@@ -165,10 +170,21 @@ fn builder(limits: &crate::settings::Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// How far a connection has come in taking leave when this process ends. A client that keeps connections open may
+/// send a request at any moment; one that meets a closed connection is lost (RFC 9112 section 9.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parted {
+    /// It serves.
+    Not,
+    /// It serves what comes within [`Limits::parting`](crate::Limits), and each answer says that it is the last.
+    Said,
+    /// What is in progress ends; there is nothing new.
+    Waited,
+}
+
 struct Connection {
     gateway: Arc<Gateway>,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    watcher: hyper_util::server::graceful::Watcher,
     peer: SocketAddr,
     _place: OwnedSemaphorePermit,
     _present: Present,
@@ -183,11 +199,18 @@ impl Connection {
         };
         match tls {
             None => self.http(stream).await,
-            Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.http(stream).await,
-                Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
-                Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
-            },
+            Some(acceptor) => {
+                let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
+                let shaken = tokio::select! {
+                    shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+                    () = async { draining.cancelled().await; tokio::time::sleep(parting).await } => return,
+                };
+                match shaken {
+                    Ok(Ok(stream)) => self.http(stream).await,
+                    Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
+                    Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
+                }
+            }
         }
     }
 
@@ -196,7 +219,8 @@ impl Connection {
         let gateway = Arc::clone(&self.gateway);
         let phase = Phase::default();
         let progress = phase.clone();
-        let idle = gateway.settings().limits.idle_timeout;
+        let (idle, parting) = (gateway.settings().limits.idle_timeout, gateway.settings().limits.parting);
+        let draining = gateway.draining().clone();
         let busy = Arc::new(());
         let sign = Arc::clone(&busy);
         let stream = Patience::new(stream, phase.clone(), gateway.settings().limits.header_timeout);
@@ -204,23 +228,39 @@ impl Connection {
             let (gateway, ip) = (Arc::clone(&gateway), Arc::clone(&ip));
             let (phase, sign) = (phase.clone(), Arc::clone(&sign));
             phase.head_complete();
+            // HTTP/2 has a frame for it.
+            let version = request.version();
             async move {
                 let mut response = gateway.answer(&ip, request).await;
                 response.body_mut().hold(sign);
+                if phase.is_parting() && version != Version::HTTP_2 {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 phase.answered();
                 Ok::<_, Infallible>(response)
             }
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut serving = std::pin::pin!(self.watcher.watch(connection.into_owned()));
+        let mut serving = std::pin::pin!(connection);
         let mut heads = progress.heads();
+        let mut parted = Parted::Not;
         let served = loop {
+            let pause = if parted == Parted::Not { idle } else { parting };
             tokio::select! {
                 served = &mut serving => break served,
-                () = tokio::time::sleep(idle) => {
-                    // One is here and one with the service; each request in progress holds another.
-                    let idle_since = progress.heads() == heads && Arc::strong_count(&busy) <= 2;
-                    if idle_since {
+                () = draining.cancelled(), if parted == Parted::Not => {
+                    parted = Parted::Said;
+                    progress.part();
+                    if progress.is_http_2() {
+                        serving.as_mut().graceful_shutdown();
+                    }
+                }
+                () = tokio::time::sleep(pause) => {
+                    if parted == Parted::Said {
+                        parted = Parted::Waited;
+                        serving.as_mut().graceful_shutdown();
+                    } else if progress.is_quiet(heads) && Arc::strong_count(&busy) <= 2 {
+                        // One is here and one with the service; each request in progress holds another.
                         return tracing::debug!(peer = %self.peer, "idle connection closed");
                     }
                     heads = progress.heads();

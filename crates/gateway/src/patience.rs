@@ -29,6 +29,9 @@ pub(crate) struct Phase(Arc<Progress>);
 struct Progress {
     heads: AtomicU64,
     in_request: AtomicBool,
+    http_2: AtomicBool,
+    parting: AtomicBool,
+    unsent: AtomicBool,
 }
 
 impl Phase {
@@ -45,6 +48,32 @@ impl Phase {
 
     fn in_request(&self) -> bool {
         self.0.in_request.load(Ordering::Acquire)
+    }
+
+    /// Whether it turned out to be HTTP/2.
+    pub(crate) fn is_http_2(&self) -> bool {
+        self.0.http_2.load(Ordering::Acquire)
+    }
+
+    /// The next response is the last.
+    pub(crate) fn part(&self) {
+        self.0.parting.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_parting(&self) -> bool {
+        self.0.parting.load(Ordering::Acquire)
+    }
+
+    /// Whether no head was completed since there were so many, and all that was to be written is.
+    pub(crate) fn is_quiet(&self, heads: u64) -> bool {
+        self.heads() == heads && !self.0.unsent.load(Ordering::Acquire)
+    }
+
+    fn written<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if self.0.unsent.load(Ordering::Relaxed) != polled.is_pending() {
+            self.0.unsent.store(polled.is_pending(), Ordering::Release);
+        }
+        polled
     }
 
     /// How many heads were complete so far.
@@ -100,7 +129,10 @@ impl<S> Patience<S> {
         self.waiting = match self.waiting {
             Waiting::Never => return,
             // A head that is cut within the first bytes of this text is taken for HTTP/1, where it is timed.
-            Waiting::First if bytes.starts_with(HTTP2) => Waiting::Never,
+            Waiting::First if bytes.starts_with(HTTP2) => {
+                self.phase.0.http_2.store(true, Ordering::Release);
+                Waiting::Never
+            }
             Waiting::First => Waiting::Head,
             Waiting::Idle if self.phase.in_request() => return,
             Waiting::Idle => {
@@ -139,7 +171,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.phase.written(polled)
     }
 
     fn poll_write_vectored(
@@ -147,7 +180,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.phase.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,7 +189,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.phase.written(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -55,6 +55,8 @@ pub struct Limits {
     pub request_state_lifetime: Duration,
     /// Silence on an event stream after which a comment keeps it open.
     pub keep_alive: Duration,
+    /// How long an idle connection may still bring a request after shutdown began, which is answered as its last.
+    pub parting: Duration,
     /// How long requests in progress may go on after shutdown began.
     pub drain: Duration,
     /// Messages in a JSON-RPC batch (revision 2025-03-26 only).
@@ -80,6 +82,7 @@ impl Default for Limits {
             session_lifetime: Duration::from_secs(24 * 3600),
             request_state_lifetime: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(25),
+            parting: Duration::from_secs(1),
             drain: Duration::from_secs(20),
             batch: 32,
         }

@@ -67,9 +67,9 @@ pub(crate) struct UpArgs {
     /// Bring up a demo server and two people, and print what to try
     #[arg(long, conflicts_with = "files")]
     pub(crate) demo: bool,
-    /// Where agents connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
-    pub(crate) listen: SocketAddr,
+    /// Where agents connect [default: the socket that a service manager hands over, else 127.0.0.1:7700]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Where /healthz, /readyz and /metrics are; loopback only
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7702")]
     pub(crate) admin_listen: SocketAddr,

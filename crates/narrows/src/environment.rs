@@ -2,7 +2,24 @@
 
 use std::path::PathBuf;
 
+use listenfd::ListenFd;
+
 use crate::failure::Failure;
+
+/// Sockets that a service manager hands over, as sd_listen_fds(3) describes: none unless `LISTEN_PID` names this very
+/// process. The variables are taken away, so this is called while there is one thread.
+pub(crate) fn handed_over() -> Result<ListenFd, Failure> {
+    if std::env::var("LISTEN_PID").ok().as_deref() != Some(std::process::id().to_string().as_str()) {
+        return Ok(ListenFd::empty());
+    }
+    let count = std::env::var("LISTEN_FDS").unwrap_or_default();
+    let sockets = ListenFd::from_env();
+    if count.parse() == Ok(sockets.len()) {
+        return Ok(sockets);
+    }
+    Err(Failure::usage(format!("`LISTEN_FDS={count}` is not a number of sockets"))
+        .hint("it is set by the service manager that holds the sockets; without one, leave it away"))
+}
 
 /// What of the environment counts.
 #[derive(Debug, Default)]

@@ -52,7 +52,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Up(args) => {
             logging::start(args.log_format, environment.log_filter.as_deref())?;
             let root = if args.demo && cli.data_dir.is_none() { root()?.join("demo") } else { root()? };
-            on_many_threads(up::run(*args, root, &environment))
+            let sockets = environment::handed_over()?;
+            on_many_threads(up::run(*args, root, &environment, sockets))
         }
         Command::Check(args) => commands::check::run(&args).map(done),
         Command::Token(TokenCommand::Create(args)) => commands::token::create(&data_dir()?, &args).map(done),

@@ -8,7 +8,10 @@ use futures_util::{StreamExt, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use narrows_egress::Body;
-use narrows_mcp::sse::{Event, EventParser, write_event};
+use narrows_mcp::{
+    revision::Era,
+    sse::{Event, EventParser, write_event},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +26,10 @@ use crate::{
     reply::Cut,
     upstream::Answer,
 };
+
+/// Milliseconds after which a listener comes again when the gateway was replaced, and over how many they are spread.
+const RETRY: u64 = 500;
+const RETRY_SPREAD: u64 = 1500;
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +174,7 @@ impl Pump {
                 Heard::Withdrawn(reason) => return self.cut(Ending::Cancelled(reason)),
                 Heard::Drain => {
                     self.close(Ending::Ok);
-                    return None;
+                    return self.farewell(&context).map(Ok);
                 }
                 Heard::Silence => {
                     if self.aim == Aim::Answer
@@ -236,6 +243,17 @@ impl Pump {
         write_event(&mut piece, sealed.as_deref(), event.retry, data).map_err(|_| Cut)?;
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
         Ok(Some(piece.into()))
+    }
+
+    /// The last words on a stream that ends because the gateway does: when to come again (2025-11-25, basic/transports:
+    /// before a server closes a connection it sends `retry`). All streams end at once, and should not all come back at
+    /// once. 2026-07-28 knows no coming back to a stream.
+    fn farewell(&self, context: &Context) -> Option<Bytes> {
+        let wait = RETRY + context.gateway.next_number().wrapping_mul(7) % RETRY_SPREAD;
+        match self.relay.revision.era() {
+            Era::Sessions => Some(format!("retry: {wait}\n\n").into()),
+            Era::Stateless => None,
+        }
     }
 
     /// The server ended the stream.

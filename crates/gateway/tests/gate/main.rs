@@ -9,6 +9,7 @@
 )]
 
 mod legacy;
+mod parting;
 mod stateless;
 mod streams;
 mod world;

@@ -227,6 +227,7 @@ pub(crate) struct World {
     upstream: SocketAddr,
     published: std::sync::atomic::AtomicU64,
     stop: CancellationToken,
+    ended: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -310,9 +311,15 @@ impl World {
         });
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&gateway), stop.clone());
-        tasks.spawn(async move { narrows_gateway::serve(served, listener, stopped).await.unwrap() });
+        let ended = CancellationToken::new();
+        let end = ended.clone();
+        tasks.spawn(async move {
+            narrows_gateway::serve(served, listener, stopped).await.unwrap();
+            end.cancel();
+        });
         let published = std::sync::atomic::AtomicU64::new(0);
-        let world = Self { gateway, log, server, health, address, issuer, upstream, published, stop, tasks };
+        let world =
+            Self { gateway, log, server, health, address, issuer, upstream, published, stop, ended, tasks };
         world.publish("enforce", ROLES);
         world
     }
@@ -371,6 +378,18 @@ impl World {
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body, _driver: driver }
+    }
+
+    /// Tells the gateway to end, as a signal does.
+    pub(crate) fn end(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn has_ended(self) {
+        let waited = tokio::time::timeout(Duration::from_secs(5), self.ended.cancelled()).await;
+        assert!(waited.is_ok(), "the gateway ended");
+        self.stop().await;
     }
 
     pub(crate) async fn stop(mut self) {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::{
     certificate,
+    handed_over::HandedOver,
     plan::{Plan, Source, Transport},
 };
 use crate::{commands::check, failure::Failure, watch::Watch};
@@ -68,12 +69,18 @@ impl Certificate {
 }
 
 impl Doors {
-    /// Binds both addresses.
-    pub(super) async fn bind(plan: &Plan, certificate: Option<&Certificate>) -> Result<Self, Failure> {
+    /// Binds both addresses, but for a socket that was handed over, which is bound.
+    pub(super) async fn open(
+        plan: &Plan,
+        door: Option<HandedOver>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self, Failure> {
         let tls = certificate.map(|certificate| Arc::clone(&certificate.tls));
-        let agents = Listener::bind(plan.listen, tls)
-            .await
-            .map_err(|error| cannot_listen("--listen", plan.listen, &error))?;
+        let agents = match door {
+            Some(door) => Listener::inherited(door.into_socket(), tls),
+            None => Listener::bind(plan.listen, tls).await,
+        };
+        let agents = agents.map_err(|error| cannot_listen("--listen", plan.listen, &error))?;
         let admin = TcpListener::bind(plan.admin_listen)
             .await
             .map_err(|error| cannot_listen("--admin-listen", plan.admin_listen, &error))?;

@@ -5,6 +5,7 @@ mod certificate;
 mod demo;
 mod descriptors;
 mod follow;
+mod handed_over;
 mod inputs;
 mod plan;
 mod publish;
@@ -12,6 +13,7 @@ mod system;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use listenfd::ListenFd;
 use narrows_local::ServerStatus;
 
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
     output,
     signals::Signals,
 };
+use handed_over::HandedOver;
 use plan::{Plan, Source, Transport};
 use system::System;
 
@@ -38,14 +41,20 @@ const NEXT: &str = "What to do next:
   narrows token create --subject you@example.com  make a token";
 
 /// Runs until a signal, or until a part of it fails.
-pub(crate) async fn run(args: UpArgs, root: PathBuf, environment: &Environment) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    args: UpArgs,
+    root: PathBuf,
+    environment: &Environment,
+    sockets: ListenFd,
+) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
     let log_format = args.log_format;
-    let plan = Plan::check(args)?;
+    let door = handed_over::door(sockets)?;
+    let plan = Plan::check(args, door.as_ref().map(HandedOver::address))?;
     let data_dir = DataDir::open_or_create(root)?;
     let _lock = data_dir.lock()?;
     let mut system = tokio::select! {
-        started = System::start(&plan, &data_dir, environment) => started?,
+        started = System::start(&plan, &data_dir, environment, door) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     say(&plan, &system, log_format);

@@ -1,11 +1,17 @@
 //! What `up` was told, checked: everything that can be known to be wrong before anything is opened or started.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use narrows_egress::Cidr;
 use url::{Host, Url};
 
 use crate::{cli::UpArgs, failure::Failure};
+
+/// Where agents connect, unless something else is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
 
 /// The checked form of the command line.
 #[derive(Debug)]
@@ -53,8 +59,18 @@ pub(crate) enum Transport {
 }
 
 impl Plan {
-    /// Checks the arguments.
-    pub(crate) fn check(args: UpArgs) -> Result<Self, Failure> {
+    /// Checks the arguments. `handed_over` is the address of the socket that a service manager holds for agents.
+    pub(crate) fn check(args: UpArgs, handed_over: Option<SocketAddr>) -> Result<Self, Failure> {
+        let listen = match (args.listen, handed_over) {
+            (Some(asked), Some(given)) if asked != given => {
+                return Err(Failure::usage(format!(
+                    "`--listen {asked}` is not the socket that was handed over, which listens on {given}"
+                ))
+                .hint("leave `--listen` away, or change `ListenStream=` of the service manager"));
+            }
+            (_, Some(address)) | (Some(address), None) => address,
+            (None, None) => LISTEN,
+        };
         let source = match (args.demo, args.files.is_empty()) {
             (true, _) => Source::Demo,
             (false, true) => Source::LastPublished,
@@ -62,12 +78,11 @@ impl Plan {
         };
         let transport = match (args.tls_cert, args.tls_key) {
             (Some(certificate), Some(key)) => Transport::Tls { certificate, key },
-            _ if args.listen.ip().is_loopback() => Transport::Loopback,
+            _ if listen.ip().is_loopback() => Transport::Loopback,
             _ if args.insecure_plain_http => Transport::InsecurePlainHttp,
             _ => {
                 return Err(Failure::usage(format!(
-                    "`--listen {}` reaches beyond this machine without TLS: tokens could be read on the way",
-                    args.listen
+                    "`--listen {listen}` reaches beyond this machine without TLS: tokens could be read on the way"
                 ))
                 .hint("give `--tls-cert` and `--tls-key`, or accept the risk with `--insecure-plain-http`"));
             }
@@ -79,16 +94,13 @@ impl Plan {
             ))
             .hint("use a loopback address, and let a collector on this machine read it"));
         }
-        if args.public_url.is_none() && args.listen.ip().is_unspecified() {
-            return Err(Failure::usage(format!(
-                "`--listen {}` does not say what agents call it",
-                args.listen
-            ))
-            .hint("give the URL that they use, for example `--public-url https://mcp.example.com`"));
+        if args.public_url.is_none() && listen.ip().is_unspecified() {
+            return Err(Failure::usage(format!("`--listen {listen}` does not say what agents call it"))
+                .hint("give the URL that they use, for example `--public-url https://mcp.example.com`"));
         }
         Ok(Self {
             source,
-            listen: args.listen,
+            listen,
             admin_listen: args.admin_listen,
             transport,
             public_url: args.public_url.map(check_public_url).transpose()?,
@@ -196,9 +208,13 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     fn plan(arguments: &str) -> Result<Plan, String> {
+        plan_with(arguments, None)
+    }
+
+    fn plan_with(arguments: &str, handed_over: Option<SocketAddr>) -> Result<Plan, String> {
         let arguments = ["narrows", "up"].into_iter().chain(arguments.split_whitespace());
         let Command::Up(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("not `up`") };
-        Plan::check(*args).map_err(|failure| failure.to_string())
+        Plan::check(*args, handed_over).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -226,6 +242,23 @@ mod tests {
             "`--allow-upstream`: `10.0.0.0/33` is not a block of addresses",
         );
         check("--allow-upstream 10.0.0.0/8 --allow-upstream ::1", "Loopback");
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_is_held_to_the_same_rules() {
+        let check = |arguments: &str, address: &str, expected: &str| {
+            let made = plan_with(arguments, Some(address.parse().unwrap()));
+            let said =
+                made.map(|plan| format!("{} {:?}", plan.listen, plan.transport)).unwrap_or_else(|said| said);
+            assert!(said.contains(expected), "{arguments} with {address}: {said}");
+        };
+        check("", "127.0.0.1:9", "127.0.0.1:9 Loopback");
+        check("--listen 127.0.0.1:9", "127.0.0.1:9", "127.0.0.1:9 Loopback");
+        check("--listen 127.0.0.1:8", "127.0.0.1:9", "is not the socket that was handed over");
+        check("", "192.0.2.1:443", "reaches beyond this machine without TLS");
+        check("", "0.0.0.0:443", "reaches beyond this machine without TLS");
+        check("--tls-cert c --tls-key k", "0.0.0.0:443", "does not say what agents call it");
+        check("--insecure-plain-http", "192.0.2.1:80", "192.0.2.1:80 InsecurePlainHttp");
     }
 
     #[test]

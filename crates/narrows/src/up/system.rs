@@ -21,6 +21,7 @@ use url::Url;
 
 use super::{
     demo, descriptors, follow,
+    handed_over::HandedOver,
     inputs::{Certificate, Doors, Resources},
     plan::Plan,
     publish::{InForce, Publisher},
@@ -35,6 +36,9 @@ use crate::{
 
 /// How long parts other than the gateway may take to end.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long local servers may take to come up before agents are served without them.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Everything that runs.
 pub(super) struct System {
@@ -77,6 +81,7 @@ impl System {
         plan: &Plan,
         data_dir: &DataDir,
         environment: &Environment,
+        door: Option<HandedOver>,
     ) -> Result<Self, Failure> {
         let executable = std::env::current_exe()
             .map_err(|error| Failure::new(format!("cannot tell where this program is: {error}")))?;
@@ -85,7 +90,7 @@ impl System {
         let issuer = installation.issuer(&keys.token_signing)?;
         let mut resources = Resources::read(plan, || demo::write(data_dir, &executable))?;
         let certificate = Certificate::read(plan)?;
-        let doors = Doors::bind(plan, certificate.as_ref()).await?;
+        let doors = Doors::open(plan, door, certificate.as_ref()).await?;
         let public_url = plan.public_url(doors.agents_address)?;
 
         let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
@@ -142,6 +147,8 @@ impl System {
             current: InForce::nothing(),
         };
         publisher.begin(resources.first.take(), &follow::origin(&resources.files)).await?;
+        // Connections wait until then, and the first calls find the servers that are up in a moment.
+        local.settled(SETTLING).await;
         let (is_empty, admin_address) = (publisher.is_empty(), doors.admin_address);
         let tasks = Tasks::start(gateway, doors, publisher, resources, certificate);
         let kept = Kept { log, local, authenticator, telemetry };

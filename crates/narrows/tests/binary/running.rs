@@ -4,7 +4,8 @@
 use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -124,13 +125,21 @@ impl Up {
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
         let mut all = vec!["up", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
         all.extend_from_slice(arguments);
-        let mut shell = Command::new("/bin/sh");
         // A file that may not grow is to be an error, not the end; and `exec` keeps the process's number.
-        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_narrows")]).args(&all);
-        let made = place.command(&[]);
-        shell.current_dir(made.get_current_dir().unwrap()).env_clear();
-        shell.envs(made.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut shell = shell(place, "trap '' XFSZ; exec \"$0\" \"$@\"", &all);
+        shell.stdin(Stdio::null());
+        Self::of(shell)
+    }
+
+    /// Starts it as a service manager does that holds the socket.
+    pub(crate) fn start_on(place: &Place, socket: &TcpListener, arguments: &[&str]) -> Self {
+        let mut all = vec!["up", "--admin-listen=127.0.0.1:0"];
+        all.extend_from_slice(arguments);
+        Self::of(handed(place, socket.try_clone().unwrap(), &all))
+    }
+
+    fn of(mut shell: Command) -> Self {
+        shell.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = shell.spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let (pipe, said) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
@@ -237,6 +246,24 @@ impl Drop for Up {
             self.child.wait().unwrap();
         }
     }
+}
+
+/// A script that runs the binary, with the environment of this place.
+fn shell(place: &Place, script: &str, arguments: &[&str]) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_narrows")]).args(arguments);
+    let made = place.command(&[]);
+    shell.current_dir(made.get_current_dir().unwrap()).env_clear();
+    shell.envs(made.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+}
+
+/// The binary with a descriptor handed over as sd_listen_fds(3) has it: number 3, and two variables.
+pub(crate) fn handed(place: &Place, socket: impl Into<OwnedFd>, arguments: &[&str]) -> Command {
+    let script = "LISTEN_FDS=${FDS:-1} LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null";
+    let mut shell = shell(place, script, arguments);
+    shell.stdin(Stdio::from(socket.into()));
+    shell
 }
 
 /// An HTTP response, read to its end.

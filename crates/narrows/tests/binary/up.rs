@@ -1,14 +1,14 @@
 //! The life of `up`: changes of its files, restarts, ends.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
-use crate::running::{Place, Up, eventually, resources};
+use crate::running::{Place, Up, eventually, handed, resources};
 
 const ALICE: &str = "alice@example.com";
 
@@ -108,6 +108,57 @@ fn with_nothing_configured_everything_is_denied() {
     assert!(up.admin("/metrics").body.contains("# EOF"));
     let said = place.tidy(&up.stop());
     insta::assert_snapshot!("with_nothing_configured", said);
+}
+
+#[test]
+fn a_socket_that_is_handed_over_outlives_the_process() {
+    let place = Place::new();
+    place.write("r.yaml", &resources(&place, &[(ALICE, "clock")]));
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let up = Up::start_on(&place, &socket, &["-f", "r.yaml"]);
+    assert_eq!(up.agents, address);
+    let token = place.token(ALICE);
+    assert_eq!(up.call("dev/demo", &token, "clock", "{}").status, 200, "{}", up.said());
+    up.stop();
+    // Nobody accepts now, and nobody is refused: it waits for the next process.
+    let waiting = TcpStream::connect(address).unwrap();
+    let up = Up::start_on(&place, &socket, &["-f", "r.yaml"]);
+    waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = format!("GET /mcp/dev/demo HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    (&waiting).write_all(request.as_bytes()).unwrap();
+    (&waiting).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    up.stop();
+}
+
+#[test]
+fn only_a_listening_socket_is_taken() {
+    let place = Place::new();
+    let check = |mut command: std::process::Command, expected: &str| {
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{expected}: {said}");
+        assert!(said.contains(expected), "{said}");
+    };
+    let up = |socket: std::os::fd::OwnedFd| handed(&place, socket, &["up", "--admin-listen=127.0.0.1:0"]);
+    let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = listener();
+    check(up(std::fs::File::open("/dev/null").unwrap().into()), "is not a socket");
+    check(up(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into()), "can't be used");
+    check(up(TcpStream::connect(held.local_addr().unwrap()).unwrap().into()), "it does not listen");
+    check(up(TcpListener::bind("0.0.0.0:0").unwrap().into()), "reaches beyond this machine without TLS");
+    let mut two = up(listener().into());
+    two.env("FDS", "2");
+    check(two, "2 sockets were handed over");
+    let mut none = up(listener().into());
+    none.env("FDS", "x");
+    check(none, "`LISTEN_FDS=x` is not a number of sockets");
+    check(
+        handed(&place, listener(), &["up", "--listen=127.0.0.1:1", "--admin-listen=127.0.0.1:0"]),
+        "is not the socket that was handed over",
+    );
 }
 
 #[test]
