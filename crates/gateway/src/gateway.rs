@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use narrows_core::{
     ids::ServerId,
     policy::Snapshot,
@@ -37,6 +37,7 @@ use crate::{
     metrics::Metrics,
     refusal::{EdgeRefusal, Refusal},
     reply::Reply,
+    room::{Place, Room},
     route::Route,
     session::{self, Binding, SESSION_HEADER, VERSION_HEADER},
     settings::Settings,
@@ -98,6 +99,7 @@ pub struct Gateway {
     changes: watch::Sender<u64>,
     concurrency: Concurrency,
     failures: Failures,
+    bodies: Room,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
     numbers: AtomicU64,
@@ -116,6 +118,7 @@ impl Gateway {
             parts.spans,
         );
         let empty = Published { snapshot: Arc::new(Snapshot::empty()), upstreams: HashMap::new() };
+        let bodies = Room::new(parts.settings.limits.bodies_bytes);
         Arc::new(Self {
             settings: parts.settings,
             authenticator: parts.authenticator,
@@ -133,6 +136,7 @@ impl Gateway {
             changes: watch::Sender::new(0),
             concurrency: Concurrency::default(),
             failures: Failures::default(),
+            bodies,
             metrics,
             draining: CancellationToken::new(),
             numbers: AtomicU64::new(1),
@@ -236,8 +240,9 @@ impl Gateway {
             arrival.identity.in_progress(|| self.concurrency.counter(arrival.identity.subject_digest));
         let slot = concurrency::enter(counter, limit).ok_or(Refusal::Busy { id: None, limit })?;
         let present = self.metrics.request();
+        let mut place = self.bodies.place();
         let body = match verb {
-            Verb::Post => self.read(body).await?,
+            Verb::Post => self.read(body, &mut place).await?,
             Verb::Get | Verb::Delete => Bytes::new(),
         };
         let Some(upstream) = self.reachable(&arrival) else {
@@ -375,8 +380,8 @@ impl Gateway {
         response
     }
 
-    /// Reads a body within its size and time.
-    async fn read(&self, mut body: Incoming) -> Result<Bytes, EdgeRefusal> {
+    /// Reads a body within its size and time, and within what all bodies may take.
+    async fn read(&self, mut body: Incoming, place: &mut Place<'_>) -> Result<Bytes, EdgeRefusal> {
         let limits = &self.settings.limits;
         let reading = async {
             let mut gathered = Gathered::default();
@@ -387,6 +392,9 @@ impl Gateway {
                 gathered.push(data);
                 if gathered.len() > limits.body_bytes {
                     return Err(EdgeRefusal::BodyTooLarge(limits.body_bytes));
+                }
+                if !body.is_end_stream() && !place.grow(gathered.len()) {
+                    return Err(EdgeRefusal::NoRoom);
                 }
             }
             Ok(gathered.finish())

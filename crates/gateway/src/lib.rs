@@ -22,6 +22,7 @@ mod metrics;
 mod patience;
 pub mod refusal;
 mod reply;
+mod room;
 mod route;
 mod session;
 pub mod settings;

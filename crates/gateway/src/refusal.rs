@@ -59,6 +59,8 @@ pub(crate) enum EdgeRefusal {
     BodyTooLarge(usize),
     #[error("the body did not arrive in time, or was cut off")]
     BodyIncomplete,
+    #[error("too many large bodies are under way; try again shortly")]
+    NoRoom,
 }
 
 impl EdgeRefusal {
@@ -72,6 +74,7 @@ impl EdgeRefusal {
             Self::Accept => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Query
             | Self::HeaderName
             | Self::RepeatedHeader(_)

@@ -35,6 +35,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes of all requests' bodies together that come in pieces.
+    pub bodies_bytes: usize,
     /// A kept-alive HTTP/1.1 connection or HTTP/2 connection without requests.
     pub idle_timeout: Duration,
     /// For the audit record to become durable before a request is refused.
@@ -72,6 +74,7 @@ impl Default for Limits {
             headers: 100,
             body_timeout: Duration::from_secs(30),
             body_bytes: 4 * 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
             idle_timeout: Duration::from_secs(120),
             audit_timeout: Duration::from_secs(5),
             upstream_timeout: Duration::from_secs(300),
