@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,10 +14,21 @@ use crate::{
     EgressError,
     link::{Link, no_waker},
     pool::Slot,
+    stream::Stream,
+    unbuffered::Unbuffered,
 };
 
 /// A response's body. Dropped before its end, it closes its connection at once. Trailers are dropped.
-pub struct Body {
+pub struct Body(Source);
+
+enum Source {
+    Pooled(Pooled),
+    /// None after the end, or after an error.
+    Unbuffered(Option<Box<(Unbuffered<Stream>, Slot)>>),
+}
+
+/// Read through hyper, on a connection that others use before and after.
+struct Pooled {
     incoming: Incoming,
     lease: Option<Lease>,
 }
@@ -30,13 +41,19 @@ struct Lease {
 
 impl Body {
     pub(crate) fn new(incoming: Incoming, link: Box<Link>, slot: Slot) -> Self {
-        let mut body = Self { incoming, lease: Some(Lease { link, slot }) };
+        let mut body = Pooled { incoming, lease: Some(Lease { link, slot }) };
         if body.incoming.is_end_stream() {
             body.finish();
         }
-        body
+        Self(Source::Pooled(body))
     }
 
+    pub(crate) fn unbuffered(body: Unbuffered<Stream>, slot: Slot) -> Self {
+        Self(Source::Unbuffered((!body.is_over()).then(|| Box::new((body, slot)))))
+    }
+}
+
+impl Pooled {
     fn finish(&mut self) {
         if let Some(Lease { link, slot }) = self.lease.take() {
             slot.give_back(link);
@@ -69,6 +86,19 @@ impl Body {
     }
 }
 
+impl Pooled {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        // What was already read goes first; the connection reads on only when that is used up.
+        if let ready @ Poll::Ready(_) = self.poll_incoming() {
+            return ready;
+        }
+        if let Some(lease) = self.lease.as_mut() {
+            let _ = lease.link.poll_drive(cx);
+        }
+        self.poll_incoming()
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = EgressError;
@@ -77,29 +107,40 @@ impl HttpBody for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
-        let this = self.get_mut();
-        // What was already read goes first; the connection reads on only when that is used up.
-        if let ready @ Poll::Ready(_) = this.poll_incoming() {
-            return ready;
+        let source = match &mut self.get_mut().0 {
+            Source::Pooled(body) => return body.poll(cx),
+            Source::Unbuffered(source) => source,
+        };
+        let Some(reading) = source else { return Poll::Ready(None) };
+        let read = ready!(reading.0.poll_data(cx)).transpose();
+        if !matches!(read, Some(Ok(_))) {
+            *source = None;
         }
-        if let Some(lease) = this.lease.as_mut() {
-            let _ = lease.link.poll_drive(cx);
-        }
-        this.poll_incoming()
+        Poll::Ready(read.map(|data| data.map(Frame::data).map_err(|source| EgressError::Broken { source })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lease.is_none() && self.incoming.is_end_stream()
+        match &self.0 {
+            Source::Pooled(body) => body.lease.is_none() && body.incoming.is_end_stream(),
+            Source::Unbuffered(source) => source.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Source::Pooled(body) => body.incoming.size_hint(),
+            Source::Unbuffered(_) => SizeHint::default(),
+        }
     }
 }
 
 /// Shows nothing of the content.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("open", &self.lease.is_some()).finish_non_exhaustive()
+        let open = match &self.0 {
+            Source::Pooled(body) => body.lease.is_some(),
+            Source::Unbuffered(source) => source.is_some(),
+        };
+        f.debug_struct("Body").field("open", &open).finish_non_exhaustive()
     }
 }

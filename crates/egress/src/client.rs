@@ -17,7 +17,9 @@ use crate::{
     AddressPolicy, Body, EgressError, Target,
     connect::connect,
     link::{Failure, Link},
+    listen,
     pool::{Pool, Slot},
+    stream::Stream,
     target::Destination,
 };
 
@@ -94,7 +96,7 @@ impl Client {
     /// redirects included, is a response and not an error.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, EgressError> {
         let slot = self.pool.slot().await?;
-        let mut request = self.prepare(request);
+        let mut request = self.prepare(request).map(Full::new);
         if let Some(mut link) = self.pool.take() {
             match link.exchange(request).await {
                 Ok(response) => return respond(response, link, slot),
@@ -109,19 +111,35 @@ impl Client {
         }
     }
 
+    /// The same for a response that is expected to go on for long and to be silent for most of the time. It has a
+    /// connection of its own, which serves nothing else.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn listen(&self, request: Request<Bytes>) -> Result<Response<Body>, EgressError> {
+        let slot = self.pool.slot().await?;
+        let request = self.prepare(request);
+        let stream = self.reach().await?;
+        let exchanged = listen::exchange(stream, &request).await;
+        let response = exchanged.map_err(|source| EgressError::Broken { source })?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(EgressError::Switched);
+        }
+        Ok(response.map(|body| Body::unbuffered(body, slot)))
+    }
+
     /// Closes idle connections and refuses new requests with [`EgressError::Closed`]. Requests in progress go on.
     pub fn close(&self) {
         self.pool.close();
     }
 
-    fn prepare(&self, request: Request<Bytes>) -> Request<Full<Bytes>> {
-        let mut request = request.map(Full::new);
+    fn prepare(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         let uri = request.uri();
         if uri.path() == "/" && uri.query().is_none() {
             *request.uri_mut() = self.destination.uri.clone();
         }
         let headers = request.headers_mut();
-        // How the body is framed is hyper's to say, from the bytes it has.
+        // How the body is framed is for whoever writes it to say, from the bytes it has.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::TRANSFER_ENCODING);
         headers.insert(header::HOST, self.destination.host_header.clone());
@@ -134,8 +152,11 @@ impl Client {
             tasks.spawn(sweep(Arc::downgrade(&self.pool), self.pool.idle_timeout().max(LEAST_SWEEP)));
             tasks
         });
-        let stream = connect(&self.destination.place, &self.policy, &self.tls, self.connect_timeout).await?;
-        Link::new(stream).await.map_err(|source| EgressError::Interrupted { source })
+        Link::new(self.reach().await?).await.map_err(|source| EgressError::Interrupted { source })
+    }
+
+    async fn reach(&self) -> Result<Stream, EgressError> {
+        connect(&self.destination.place, &self.policy, &self.tls, self.connect_timeout).await
     }
 }
 

@@ -60,6 +60,12 @@ pub enum EgressError {
         /// What the HTTP layer said.
         source: hyper::Error,
     },
+    /// The same for a request that has a connection of its own.
+    #[error("the stream broke off")]
+    Broken {
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// The peer asked to switch to another protocol.
     #[error("the server switched protocols without being asked")]
     Switched,
@@ -76,7 +82,7 @@ impl EgressError {
             | Self::ConnectTimeout { .. }
             | Self::Busy { .. }
             | Self::Closed => true,
-            Self::Interrupted { .. } | Self::Switched => false,
+            Self::Interrupted { .. } | Self::Broken { .. } | Self::Switched => false,
         }
     }
 

@@ -12,10 +12,12 @@ mod connect;
 mod error;
 mod fetch;
 mod link;
+mod listen;
 mod pool;
 mod stream;
 mod target;
 mod tls;
+mod unbuffered;
 
 pub use address::{AddressKind, AddressPolicy, AddressRefusal, CheckedAddress, Transport};
 pub use body::Body;

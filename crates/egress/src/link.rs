@@ -25,7 +25,7 @@ use tokio::task::coop::unconstrained;
 use crate::stream::Stream;
 
 /// Bytes of a response's head that are read.
-const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// How long an advertised `Keep-Alive: timeout` is believed.
 const MAX_ADVERTISED: Duration = Duration::from_secs(60);
 /// Left between what the server advertises and when we stop using the connection.

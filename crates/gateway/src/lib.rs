@@ -14,6 +14,7 @@ mod enforcer;
 mod exchange;
 mod gateway;
 mod gathered;
+mod handover;
 pub mod identity;
 mod judge;
 mod lease;

@@ -1,13 +1,20 @@
 //! Connections: accepted up to a number, served within time and size limits, closed gracefully. Knows HTTP and TLS,
 //! nothing of MCP.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc, task::Poll,
+    time::Duration,
+};
 
-use http::{HeaderValue, Version, header};
-use hyper::service::service_fn;
+use http::{HeaderValue, Request, Response, Version, header};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::graceful::GracefulConnection,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,8 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     gateway::Gateway,
+    handover::{self, Handover},
     metrics::Present,
-    patience::{Patience, Phase},
+    patience::{Patience, Phase, Protocol},
+    reply::Reply,
     tls::ServerTls,
     workers::{Seat, Workers},
 };
@@ -73,7 +82,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let limits = gateway.settings().limits.clone();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
-    let builder = Arc::new(builder(&limits));
+    let builders = Arc::new(Builders::new(&limits));
     let workers = Workers::start()?;
     let accepted = loop {
         let place = tokio::select! {
@@ -100,7 +109,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
                 workers.spawn(&mut connections, |seat| {
                     Connection {
                         gateway: Arc::clone(&gateway),
-                        builder: Arc::clone(&builder),
+                        builders: Arc::clone(&builders),
                         peer,
                         _place: place,
                         _present: gateway.metrics().connection(),
@@ -147,27 +156,33 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
 
-fn builder(limits: &crate::settings::Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The library starts this with the silence between requests; heads are timed by `Patience`.
-        .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.header_bytes.max(8192))
-        .max_headers(limits.headers)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(header_bytes)
-        .max_concurrent_streams(STREAMS)
-        .max_pending_accept_reset_streams(Some(32))
-        .max_local_error_reset_streams(Some(64))
-        .keep_alive_interval(Some(limits.idle_timeout))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
+/// How each protocol is served.
+struct Builders {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new(limits: &crate::settings::Limits) -> Self {
+        let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
+        http1
+            .timer(TokioTimer::new())
+            // The library starts this with the silence between requests; heads are timed by `Patience`.
+            .header_read_timeout(limits.idle_timeout)
+            .max_buf_size(limits.header_bytes.max(8192))
+            .max_headers(limits.headers)
+            .half_close(false);
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(header_bytes)
+            .max_concurrent_streams(STREAMS)
+            .max_pending_accept_reset_streams(Some(32))
+            .max_local_error_reset_streams(Some(64))
+            .keep_alive_interval(Some(limits.idle_timeout))
+            .keep_alive_timeout(Duration::from_secs(20));
+        Self { http1, http2 }
+    }
 }
 
 /// How far a connection has come in taking leave when this process ends. A client that keeps connections open may
@@ -184,7 +199,7 @@ enum Parted {
 
 struct Connection {
     gateway: Arc<Gateway>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builders: Arc<Builders>,
     peer: SocketAddr,
     _place: OwnedSemaphorePermit,
     _present: Present,
@@ -199,76 +214,170 @@ impl Connection {
         };
         match tls {
             None => self.http(stream).await,
-            Some(acceptor) => {
-                let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
-                let shaken = tokio::select! {
-                    shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
-                    () = async { draining.cancelled().await; tokio::time::sleep(parting).await } => return,
-                };
-                match shaken {
-                    Ok(Ok(stream)) => self.http(stream).await,
-                    Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
-                    Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
-                }
-            }
+            // In a box: most connections would carry room for it in vain.
+            Some(acceptor) => Box::pin(self.https(stream, acceptor)).await,
+        }
+    }
+
+    async fn https(self, stream: TcpStream, acceptor: TlsAcceptor) {
+        let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+            () = async { draining.cancelled().await; tokio::time::sleep(parting).await } => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
+            Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
         }
     }
 
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let ip: Arc<str> = self.peer.ip().to_canonical().to_string().into();
-        let gateway = Arc::clone(&self.gateway);
+        // In a box that is gone when a stream is all that is left.
+        let Some((stream, body)) = Box::pin(self.exchanges(stream)).await else { return };
+        let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
+        let poured = tokio::select! {
+            poured = handover::pour(stream, body) => poured,
+            // The body has ended by then, and the client does not take it.
+            () = async { draining.cancelled().await; tokio::time::sleep(2 * parting).await } => return,
+        };
+        if let Err(error) = poured {
+            tracing::debug!(%error, peer = %self.peer, "stream ended");
+        }
+    }
+
+    /// Answers requests, until there are no more or one is answered with a stream that is to be sent from here.
+    async fn exchanges<S>(&self, stream: S) -> Option<(S, Reply)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let limits = &self.gateway.settings().limits;
         let phase = Phase::default();
-        let progress = phase.clone();
-        let (idle, parting) = (gateway.settings().limits.idle_timeout, gateway.settings().limits.parting);
-        let draining = gateway.draining().clone();
         let busy = Arc::new(());
-        let sign = Arc::clone(&busy);
-        let stream = Patience::new(stream, phase.clone(), gateway.settings().limits.header_timeout);
-        let service = service_fn(move |request| {
+        let handover = Arc::new(Handover::default());
+        let mut stream = Patience::new(stream, phase.clone(), limits.header_timeout);
+        let protocol = tokio::select! {
+            protocol = stream.protocol() => protocol,
+            () = async { self.gateway.draining().cancelled().await; tokio::time::sleep(limits.parting).await } => return None,
+        };
+        let service = self.service(&phase, &busy, &handover);
+        let attended = match protocol {
+            Ok(Some(Protocol::Http1)) => {
+                let mut connection = self.builders.http1.serve_connection(TokioIo::new(stream), service);
+                let attended =
+                    self.attend(Pin::new(&mut connection), Protocol::Http1, &phase, &busy, &handover).await;
+                if let Attended::HandedOver(body) = attended {
+                    return Some((connection.into_parts().io.into_inner().into_inner(), body));
+                }
+                attended
+            }
+            Ok(Some(Protocol::Http2)) => {
+                let connection = self.builders.http2.serve_connection(TokioIo::new(stream), service);
+                self.attend(std::pin::pin!(connection), Protocol::Http2, &phase, &busy, &handover).await
+            }
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::debug!(%error, peer = %self.peer, "connection ended before it began");
+                return None;
+            }
+        };
+        match attended {
+            Attended::Ended(Ok(())) | Attended::HandedOver(_) => {}
+            Attended::Ended(Err(error)) => tracing::debug!(%error, peer = %self.peer, "connection ended"),
+            Attended::Idle => tracing::debug!(peer = %self.peer, "idle connection closed"),
+        }
+        None
+    }
+
+    fn service(
+        &self,
+        phase: &Phase,
+        busy: &Arc<()>,
+        handover: &Arc<Handover>,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<Reply>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + use<> {
+        let ip: Arc<str> = self.peer.ip().to_canonical().to_string().into();
+        let (gateway, phase) = (Arc::clone(&self.gateway), phase.clone());
+        let (sign, handover) = (Arc::clone(busy), Arc::clone(handover));
+        service_fn(move |request: Request<Incoming>| {
             let (gateway, ip) = (Arc::clone(&gateway), Arc::clone(&ip));
-            let (phase, sign) = (phase.clone(), Arc::clone(&sign));
+            let (phase, sign, handover) = (phase.clone(), Arc::clone(&sign), Arc::clone(&handover));
             phase.head_complete();
-            // HTTP/2 has a frame for it.
             let version = request.version();
             async move {
                 let mut response = gateway.answer(&ip, request).await;
                 response.body_mut().hold(sign);
-                if phase.is_parting() && version != Version::HTTP_2 {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                match version {
+                    // HTTP/2 has a frame for it, and streams beside each other.
+                    Version::HTTP_2 => {}
+                    _ if phase.is_parting() => {
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    Version::HTTP_11 => handover.offer(&mut response),
+                    _ => {}
                 }
                 phase.answered();
-                Ok::<_, Infallible>(response)
+                Ok(response)
             }
-        });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut serving = std::pin::pin!(connection);
-        let mut heads = progress.heads();
+        })
+    }
+
+    /// Lets a connection work until it ends, was idle for too long, or has sent the head of a stream.
+    async fn attend<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        protocol: Protocol,
+        phase: &Phase,
+        busy: &Arc<()>,
+        handover: &Handover,
+    ) -> Attended
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let limits = &self.gateway.settings().limits;
+        let draining = self.gateway.draining();
+        let mut heads = phase.heads();
         let mut parted = Parted::Not;
-        let served = loop {
-            let pause = if parted == Parted::Not { idle } else { parting };
+        loop {
+            let pause = if parted == Parted::Not { limits.idle_timeout } else { limits.parting };
             tokio::select! {
-                served = &mut serving => break served,
+                attended = poll_fn(|task| match connection.as_mut().poll(task) {
+                    Poll::Ready(ended) => Poll::Ready(Attended::Ended(ended)),
+                    Poll::Pending if handover.has_begun() && phase.is_written() => {
+                        handover.take().map_or(Poll::Pending, |body| Poll::Ready(Attended::HandedOver(body)))
+                    }
+                    Poll::Pending => Poll::Pending,
+                }) => return attended,
                 () = draining.cancelled(), if parted == Parted::Not => {
                     parted = Parted::Said;
-                    progress.part();
-                    if progress.is_http_2() {
-                        serving.as_mut().graceful_shutdown();
+                    phase.part();
+                    if protocol == Protocol::Http2 {
+                        connection.as_mut().graceful_shutdown();
                     }
                 }
                 () = tokio::time::sleep(pause) => {
                     if parted == Parted::Said {
                         parted = Parted::Waited;
-                        serving.as_mut().graceful_shutdown();
-                    } else if progress.is_quiet(heads) && Arc::strong_count(&busy) <= 2 {
+                        connection.as_mut().graceful_shutdown();
+                    } else if phase.is_quiet(heads) && Arc::strong_count(busy) <= 2 {
                         // One is here and one with the service; each request in progress holds another.
-                        return tracing::debug!(peer = %self.peer, "idle connection closed");
+                        return Attended::Idle;
                     }
-                    heads = progress.heads();
+                    heads = phase.heads();
                 }
             }
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, peer = %self.peer, "connection ended");
         }
     }
+}
+
+/// What became of a connection.
+enum Attended {
+    Ended(Result<(), hyper::Error>),
+    Idle,
+    /// The head of a listening stream is sent, and this is its body.
+    HandedOver(Reply),
 }

@@ -14,12 +14,19 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
 
 /// How HTTP/2 begins (RFC 9113 section 3.4). Its frames have timers of their own.
-const HTTP2: &[u8] = b"PRI * HTTP/2.0";
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
 
 /// Said by the service: how many heads were complete, and whether the last of their requests is still in progress.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +36,6 @@ pub(crate) struct Phase(Arc<Progress>);
 struct Progress {
     heads: AtomicU64,
     in_request: AtomicBool,
-    http_2: AtomicBool,
     parting: AtomicBool,
     unsent: AtomicBool,
 }
@@ -50,11 +56,6 @@ impl Phase {
         self.0.in_request.load(Ordering::Acquire)
     }
 
-    /// Whether it turned out to be HTTP/2.
-    pub(crate) fn is_http_2(&self) -> bool {
-        self.0.http_2.load(Ordering::Acquire)
-    }
-
     /// The next response is the last.
     pub(crate) fn part(&self) {
         self.0.parting.store(true, Ordering::Release);
@@ -64,9 +65,14 @@ impl Phase {
         self.0.parting.load(Ordering::Acquire)
     }
 
+    /// Whether all that was to be written is.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.0.unsent.load(Ordering::Acquire)
+    }
+
     /// Whether no head was completed since there were so many, and all that was to be written is.
     pub(crate) fn is_quiet(&self, heads: u64) -> bool {
-        self.heads() == heads && !self.0.unsent.load(Ordering::Acquire)
+        self.heads() == heads && self.is_written()
     }
 
     fn written<T>(&self, polled: Poll<T>) -> Poll<T> {
@@ -89,6 +95,8 @@ pub(crate) struct Patience<S> {
     limit: Duration,
     timer: Pin<Box<Sleep>>,
     waiting: Waiting,
+    /// The first bytes, which were looked at and are still to be read.
+    first: Vec<u8>,
     /// Heads that were complete when this was last looked at.
     heads: u64,
 }
@@ -112,8 +120,14 @@ impl<S> Patience<S> {
             limit,
             timer: Box::pin(tokio::time::sleep(limit)),
             waiting: Waiting::First,
+            first: Vec::new(),
             heads: 0,
         }
+    }
+
+    /// The stream alone, without what was looked at and not read.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
     }
 
     /// Takes note of heads that were completed since.
@@ -129,10 +143,7 @@ impl<S> Patience<S> {
         self.waiting = match self.waiting {
             Waiting::Never => return,
             // A head that is cut within the first bytes of this text is taken for HTTP/1, where it is timed.
-            Waiting::First if bytes.starts_with(HTTP2) => {
-                self.phase.0.http_2.store(true, Ordering::Release);
-                Waiting::Never
-            }
+            Waiting::First if bytes.starts_with(HTTP2) => Waiting::Never,
             Waiting::First => Waiting::Head,
             Waiting::Idle if self.phase.in_request() => return,
             Waiting::Idle => {
@@ -144,6 +155,31 @@ impl<S> Patience<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Patience<S> {
+    /// Looks at the first bytes; none if the connection ended before them. They can be read as if nobody had.
+    pub(crate) async fn protocol(&mut self) -> io::Result<Option<Protocol>> {
+        let mut seen = Vec::with_capacity(HTTP2.len());
+        while seen.len() < HTTP2.len() {
+            let mut bytes = [0; HTTP2.len()];
+            let room = bytes.get_mut(seen.len()..).unwrap_or_default();
+            let count = self.read(room).await?;
+            seen.extend(room.iter().take(count));
+            if count == 0 && seen.is_empty() {
+                return Ok(None);
+            }
+            if count == 0 || !HTTP2.starts_with(&seen) {
+                break;
+            }
+        }
+        let protocol = if seen == HTTP2 { Protocol::Http2 } else { Protocol::Http1 };
+        if protocol == Protocol::Http2 {
+            self.waiting = Waiting::Never;
+        }
+        self.first = seen;
+        Ok(Some(protocol))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -151,6 +187,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.first.is_empty() {
+            let count = this.first.len().min(buf.remaining());
+            buf.put_slice(this.first.get(..count).unwrap_or_default());
+            this.first.drain(..count);
+            if this.first.is_empty() {
+                this.first = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         this.catch_up();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);

@@ -11,6 +11,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::handover::Handover;
+
 /// A stream that can fail: the connection is then cut, so that the client can't take a part for the whole.
 pub(crate) type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = Cut> + Send>>;
 
@@ -28,7 +30,17 @@ pub(crate) struct Reply {
 
 enum Inner {
     Whole(Option<Bytes>),
-    Stream { body: ByteStream, progress: Progress },
+    Stream { body: ByteStream, progress: Progress, span: Span },
+    Elsewhere(Arc<Handover>),
+}
+
+/// How long a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Span {
+    /// Until the answer is complete.
+    Answer,
+    /// For as long as somebody listens.
+    Listening,
 }
 
 /// How far a stream is.
@@ -55,7 +67,26 @@ impl Reply {
 
     /// A body that is made while it is sent.
     pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
-        Self { inner: Inner::Stream { body: Box::pin(body), progress: Progress::Fresh }, busy: None }
+        Self::made(body, Span::Answer)
+    }
+
+    /// The same for a stream that goes on for as long as somebody listens.
+    pub(crate) fn listening(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static) -> Self {
+        Self::made(body, Span::Listening)
+    }
+
+    fn made(body: impl Body<Data = Bytes, Error = Cut> + Send + 'static, span: Span) -> Self {
+        Self { inner: Inner::Stream { body: Box::pin(body), progress: Progress::Fresh, span }, busy: None }
+    }
+
+    /// A body that is sent by another hand once the head is.
+    pub(crate) fn elsewhere(handover: Arc<Handover>) -> Self {
+        Self { inner: Inner::Elsewhere(handover), busy: None }
+    }
+
+    /// Whether it goes on for as long as somebody listens.
+    pub(crate) fn is_listening(&self) -> bool {
+        matches!(self.inner, Inner::Stream { span: Span::Listening, .. })
     }
 
     /// Keeps a sign of life until the body is sent or dropped.
@@ -77,7 +108,11 @@ impl Body for Reply {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut self.inner {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Stream { body, progress } => match progress {
+            Inner::Elsewhere(handover) => {
+                handover.begin();
+                Poll::Pending
+            }
+            Inner::Stream { body, progress, .. } => match progress {
                 Progress::Begun => body.as_mut().poll_frame(cx),
                 Progress::CutAtOnce => Poll::Ready(Some(Err(Cut))),
                 Progress::Fresh => match body.as_mut().poll_frame(cx) {
@@ -101,6 +136,7 @@ impl Body for Reply {
         match &self.inner {
             Inner::Whole(bytes) => bytes.is_none(),
             Inner::Stream { body, .. } => body.is_end_stream(),
+            Inner::Elsewhere(_) => false,
         }
     }
 
@@ -108,6 +144,7 @@ impl Body for Reply {
         match &self.inner {
             Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Inner::Stream { body, .. } => body.size_hint(),
+            Inner::Elsewhere(_) => SizeHint::default(),
         }
     }
 }

@@ -155,7 +155,14 @@ impl Upstream {
             return Err(self.fail(open, UpstreamFailure::Unavailable(reason)));
         }
         let request = self.request(outgoing, open.traceparent());
-        let response = match tokio::time::timeout(timeout, self.client.send(request)).await {
+        let sending = async {
+            match listens(&request) {
+                // A listening stream; a box for it, so that other requests don't carry the room.
+                true => Box::pin(self.client.listen(request)).await,
+                false => self.client.send(request).await,
+            }
+        };
+        let response = match tokio::time::timeout(timeout, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.fail(open, self.explain(&error))),
             Err(_) => return Err(self.fail(open, UpstreamFailure::Timeout("no response began"))),
@@ -233,6 +240,13 @@ impl TargetKey {
         }
         short
     }
+}
+
+/// Whether the answer is a stream that goes on for as long as the client listens.
+fn listens(request: &Request<Bytes>) -> bool {
+    // In 2026-07-28 it is a POST whose method is also in a header, which was made anew from the body.
+    let method = request.headers().get("mcp-method");
+    *request.method() == Method::GET || method.is_some_and(|method| method == "subscriptions/listen")
 }
 
 fn content(media_type: Option<&str>) -> Content {

@@ -7,4 +7,6 @@ mod client;
 #[cfg(test)]
 mod connect;
 #[cfg(test)]
+mod listening;
+#[cfg(test)]
 mod peer;

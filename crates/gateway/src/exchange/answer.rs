@@ -68,7 +68,12 @@ pub(super) async fn respond(call: Call, answer: Answer) -> Result<Response<Reply
             Err(call.broken(answer.open, "it is neither `application/json` nor `text/event-stream`"))
         }
         (Shape::Initialize, Content::Json | Content::Events) => initialize(call, answer).await,
-        (_, Content::Events) => Ok(event_response(Reply::stream(events::of_call(call, answer)))),
+        (Shape::Listen, Content::Events) => {
+            Ok(event_response(Reply::listening(events::of_call(call, answer))))
+        }
+        (Shape::Plain | Shape::List(_), Content::Events) => {
+            Ok(event_response(Reply::stream(events::of_call(call, answer))))
+        }
         (Shape::List(_), Content::Json) => list(&call, answer).await,
         (Shape::Plain | Shape::Listen, Content::Json) => plain(call, answer).await,
     }

@@ -54,7 +54,7 @@ pub(crate) async fn listen(context: Arc<Context>, headers: &HeaderMap) -> Result
         return Err(Refusal::upstream(&context, None, failure, request_id));
     }
     let relay = Relay { context, call, revision };
-    Ok(event_response(Reply::stream(events::of_listener(relay, answer, held))))
+    Ok(event_response(Reply::listening(events::of_listener(relay, answer, held))))
 }
 
 /// The revision and headers of what only a session has: streams to listen to, and an end.

@@ -1,4 +1,4 @@
-//! Taking leave: what clients with open connections see when the gateway ends.
+//! Connections: what clients see of a stream that has one for itself, and of all of them when the gateway ends.
 
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,49 @@ async fn silent_and_slow_connections_do_not_hold_up_the_end() {
     let begin = Instant::now();
     world.has_ended().await;
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_listener_over_http_1_has_the_connection_for_itself() {
+    let world = world(Duration::from_millis(100)).await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+    world.server.will(Script { hold_open: true, ..events(&[said]) });
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let request = format!(
+        "GET /mcp/dev/files HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\
+         authorization: Bearer {token}\r\nmcp-session-id: {session}\r\n\r\n",
+        world.address
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while !text.contains("list_changed\"}\n\n\r\n") {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).await.unwrap();
+        assert!(count > 0, "{text}");
+        text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200") && head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    let (size, data) = body.split_once("\r\n").unwrap();
+    assert_eq!(usize::from_str_radix(size, 16).unwrap() + 2, data.len(), "{body:?}");
+    // Another request on it is not one; that the client leaves is noticed at once.
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.log.open(), 1);
+    drop(stream);
+    let closed = async {
+        while world.log.open() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), closed).await.expect("the stream's outcome is recorded");
+    assert_eq!(world.log.summary().iter().filter(|line| line.contains("admitted http/GET")).count(), 1);
+    world.end();
+    world.has_ended().await;
 }
 
 #[tokio::test]
