@@ -209,6 +209,10 @@ impl Gateway {
     ) -> Result<Response<Reply>, Refusal> {
         let (parts, body) = request.into_parts();
         let Head { verb, route } = edge::check(&parts, &self.settings)?;
+        // In HTTP/2 a body needs no header that says so.
+        if verb != Verb::Post && !body.is_end_stream() {
+            return Err(EdgeRefusal::UnexpectedBody.into());
+        }
         match route {
             Route::Metadata(resource) => match verb {
                 Verb::Get => Ok(self.metadata(&resource)),
@@ -445,6 +449,13 @@ impl Gateway {
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// The answer to a request on a connection where it can't be told any more what is a request. The connection ends.
+pub(crate) fn refuse_framing() -> Response<Reply> {
+    let mut response = Refusal::from(EdgeRefusal::Framing).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn is_stateless(version: &HeaderValue) -> bool {

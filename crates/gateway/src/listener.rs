@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    gateway::Gateway,
+    gateway::{self, Gateway},
     handover::{self, Handover},
     metrics::Present,
     patience::{Patience, Phase, Protocol},
@@ -309,7 +309,10 @@ impl Connection {
             phase.head_complete();
             let version = request.version();
             async move {
-                let mut response = gateway.answer(&ip, request).await;
+                let mut response = match phase.is_ambiguous() {
+                    false => gateway.answer(&ip, request).await,
+                    true => gateway::refuse_framing(),
+                };
                 response.body_mut().hold(sign);
                 match version {
                     // HTTP/2 has a frame for it, and streams beside each other.

@@ -1,6 +1,6 @@
 //! How long a connection waits for a request's head. Between requests a client may be silent for long; once it has
 //! sent the first byte of a head, the rest must follow soon. The HTTP library has one timer for both, so the second
-//! is kept here, at the bytes.
+//! is kept here, at the bytes, where [`crate::framing`] looks at them as well.
 
 use std::{
     io,
@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::framing::{Ambiguous, Framing};
+
 /// How HTTP/2 begins (RFC 9113 section 3.4). Its frames have timers of their own.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -28,7 +30,8 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Said by the service: how many heads were complete, and whether the last of their requests is still in progress.
+/// Said by the service: how many heads were complete, and whether the last of their requests is still in progress. Said
+/// to it: whether what came can be read in two ways.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phase(Arc<Progress>);
 
@@ -38,6 +41,7 @@ struct Progress {
     in_request: AtomicBool,
     parting: AtomicBool,
     unsent: AtomicBool,
+    ambiguous: AtomicBool,
 }
 
 impl Phase {
@@ -82,6 +86,11 @@ impl Phase {
         polled
     }
 
+    /// Whether a head came that can be read in two ways. From then on no request of this connection is carried out.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.0.ambiguous.load(Ordering::Acquire)
+    }
+
     /// How many heads were complete so far.
     pub(crate) fn heads(&self) -> u64 {
         self.0.heads.load(Ordering::Acquire)
@@ -97,6 +106,7 @@ pub(crate) struct Patience<S> {
     waiting: Waiting,
     /// The first bytes, which were looked at and are still to be read.
     first: Vec<u8>,
+    framing: Framing,
     /// Heads that were complete when this was last looked at.
     heads: u64,
 }
@@ -121,6 +131,7 @@ impl<S> Patience<S> {
             timer: Box::pin(tokio::time::sleep(limit)),
             waiting: Waiting::First,
             first: Vec::new(),
+            framing: Framing::new(),
             heads: 0,
         }
     }
@@ -208,7 +219,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         }
         let bytes = buf.filled().get(before..).unwrap_or_default();
         if !bytes.is_empty() {
+            let followed = this.framing.read(bytes);
             this.heard(bytes);
+            match followed {
+                Ok(()) => {}
+                // The head is complete before the service is asked, so the service can say what is wrong.
+                Err(Ambiguous::Head) => this.phase.0.ambiguous.store(true, Ordering::Release),
+                Err(Ambiguous::Body) => {
+                    buf.set_filled(before);
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+            }
         }
         polled
     }
@@ -286,6 +307,21 @@ mod tests {
         phase.head_complete();
         phase.answered();
         assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_can_be_read_in_two_ways_is_said_or_ends_the_stream() {
+        let (mut client, mut server, phase) = pair();
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        read(&mut server).await.unwrap();
+        assert!(!phase.is_ambiguous());
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        while !phase.is_ambiguous() {
+            read(&mut server).await.unwrap();
+        }
+        let (mut client, mut server, _phase) = pair();
+        client.write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\na").await.unwrap();
+        assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,10 @@ pub(crate) enum EdgeRefusal {
     BodyIncomplete,
     #[error("too many large bodies are under way; try again shortly")]
     NoRoom,
+    #[error(
+        "the request can be read in two ways; send one `Content-Length` or `Transfer-Encoding: chunked`, lines that end with CRLF, and a target without `#`"
+    )]
+    Framing,
 }
 
 impl EdgeRefusal {
@@ -79,7 +83,8 @@ impl EdgeRefusal {
             | Self::HeaderName
             | Self::RepeatedHeader(_)
             | Self::HeaderValue(_)
-            | Self::UnexpectedBody => StatusCode::BAD_REQUEST,
+            | Self::UnexpectedBody
+            | Self::Framing => StatusCode::BAD_REQUEST,
         }
     }
 }

@@ -44,6 +44,10 @@ pub(super) fn of_request(
         return Ok(Wire { revision, headers: agreed_headers(&agreed) });
     }
     if request.method == "initialize" {
+        if context.session.is_some() {
+            let text = "a session is initialized once; for another one, send this without `Mcp-Session-Id`";
+            return Err(Refusal::bad_request(Some(&request.id), -32600, text));
+        }
         let asked = request
             .params
             .and_then(|params| params.get("protocolVersion"))

@@ -371,3 +371,15 @@ async fn batches_belong_to_one_revision_and_each_message_goes_its_own_way() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_is_initialized_once() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let answer = world.post(&token, &[("mcp-session-id", &session)], INITIALIZE).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json().await["error"]["code"], -32600);
+    assert_eq!(world.server.seen().len(), 1);
+    world.stop().await;
+}

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod framing;
 mod legacy;
 mod parting;
 mod stateless;
