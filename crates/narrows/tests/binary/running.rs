@@ -125,10 +125,9 @@ impl Up {
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
         let mut all = vec!["up", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
         all.extend_from_slice(arguments);
-        // A file that may not grow is to be an error, not the end; and `exec` keeps the process's number.
-        let mut shell = shell(place, "trap '' XFSZ; exec \"$0\" \"$@\"", &all);
-        shell.stdin(Stdio::null());
-        Self::of(shell)
+        let mut command = place.command(&all);
+        command.stdin(Stdio::null());
+        Self::of(command)
     }
 
     /// Starts it as a service manager does that holds the socket.
@@ -138,9 +137,9 @@ impl Up {
         Self::of(handed(place, socket.try_clone().unwrap(), &all))
     }
 
-    fn of(mut shell: Command) -> Self {
-        shell.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = shell.spawn().unwrap();
+    fn of(mut command: Command) -> Self {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let (pipe, said) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
         let reader = std::thread::spawn(move || {
