@@ -3,7 +3,7 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -18,6 +18,8 @@ pub(crate) trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn set_len(&mut self, length: u64) -> io::Result<()>;
+    /// Which file it is.
+    fn identity(&self) -> io::Result<Identity>;
     /// Extends the file by written zeros, so that syncing what then overwrites them changes no block of the file system
     /// and waits for no journal.
     fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()>;
@@ -31,6 +33,19 @@ pub(crate) trait Disk: Send {
     fn open(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
     /// Removes a segment that holds no record.
     fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// What tells a file from another of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    number: u64,
+}
+
+/// What a reader finds at this path: which file, and how long it is.
+pub(crate) fn found(path: &Path) -> io::Result<(Identity, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((Identity { device: metadata.dev(), number: metadata.ino() }, metadata.len()))
 }
 
 /// The operating system's.
@@ -68,6 +83,11 @@ impl SegmentFile for File {
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {
         File::set_len(self, length)
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        let metadata = self.metadata()?;
+        Ok(Identity { device: metadata.dev(), number: metadata.ino() })
     }
 
     fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()> {

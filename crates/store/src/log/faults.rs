@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::disk::{Disk, RealDisk, SegmentFile};
+use super::disk::{Disk, Identity, RealDisk, SegmentFile};
 
 /// Error numbers of Linux.
 pub(crate) const ENOSPC: i32 = 28;
@@ -95,6 +95,10 @@ impl SegmentFile for FaultyFile {
     fn set_len(&mut self, length: u64) -> io::Result<()> {
         self.disk.fail(|faults| faults.set_len)?;
         self.file.set_len(length)
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        self.file.identity()
     }
 
     fn reserve(&mut self, offset: u64, length: u64) -> io::Result<()> {

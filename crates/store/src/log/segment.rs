@@ -1,6 +1,7 @@
 //! The segments of one writer: files named after the first record in them, of which the last is written. What must
-//! hold: nothing after the durable length is ever counted as written, and a file whose sync failed is never written
-//! again, since the kernel may have dropped what it could not write.
+//! hold: nothing after the durable length is ever counted as written, a file whose sync failed is never written again,
+//! since the kernel may have dropped what it could not write, and what was written to a file that is not in its place any
+//! more does not count.
 
 use std::{
     fs::File,
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::disk::{Disk, SegmentFile};
+use super::disk::{self, Disk, Identity, SegmentFile};
 
 /// Bytes by which a segment is extended ahead of what is written.
 const RESERVE: u64 = 512 << 10;
@@ -66,6 +67,8 @@ enum Mend {
     Cut,
     /// A sync failed: cut, sync, and begin another file.
     Replace,
+    /// Somebody cut the file: durable records are gone, and what is written behind the gap is no log.
+    Lost,
 }
 
 /// The writer's hold on its segments.
@@ -74,9 +77,14 @@ pub(crate) struct Segments {
     disk: Box<dyn Disk>,
     limit: u64,
     file: Box<dyn SegmentFile>,
+    path: PathBuf,
+    identity: Identity,
     first: u64,
     durable: u64,
+    /// What may be there and is cut off in the end.
     reserved: u64,
+    /// What is there, as far as is known.
+    extent: u64,
     reserves: bool,
     mend: Mend,
 }
@@ -98,10 +106,13 @@ impl Segments {
             directory: directory.to_owned(),
             disk,
             limit,
+            identity: file.identity()?,
+            path,
             file,
             first,
             durable,
             reserved: durable,
+            extent: durable,
             reserves: true,
             mend: Mend::Sound,
         })
@@ -114,6 +125,10 @@ impl Segments {
         if self.durable >= self.limit {
             self.rotate(next)?;
         }
+        if self.extent <= self.durable {
+            // Nothing but the records themselves tells whether some were cut off, and the next write would hide it.
+            self.in_place(self.durable)?;
+        }
         self.reserve(lines.len() as u64);
         if let Err(error) = self.file.write_at(lines, self.durable) {
             return Err(self.failed(Mend::Cut, next, error));
@@ -121,14 +136,42 @@ impl Segments {
         if let Err(error) = self.file.sync() {
             return Err(self.failed(Mend::Replace, next, error));
         }
+        let end = self.durable + lines.len() as u64;
+        if let Err(error) = self.in_place(end.max(self.extent)) {
+            return Err(self.failed(Mend::Cut, next, error));
+        }
         let place = Place { segment: self.first, offset: self.durable };
-        self.durable += lines.len() as u64;
+        self.durable = end;
         Ok(place)
+    }
+
+    /// An error unless the file is where readers look for it, and as long as it was made. One that was moved away,
+    /// removed or replaced still takes what is written, and nobody will ever find it.
+    fn in_place(&mut self, length: u64) -> io::Result<()> {
+        let (identity, found) = disk::found(&self.path)?;
+        if identity != self.identity {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in the place of the log's"));
+        }
+        if found < length {
+            self.mend = Mend::Lost;
+        }
+        self.lost()
+    }
+
+    fn lost(&self) -> io::Result<()> {
+        match self.mend {
+            Mend::Sound | Mend::Cut | Mend::Replace => Ok(()),
+            Mend::Lost => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "records were cut off the log's file"))
+            }
+        }
     }
 
     /// Mends at once, so that readers and a crash find as little of the failed write as possible.
     fn failed(&mut self, mend: Mend, next: u64, error: io::Error) -> io::Error {
-        self.mend = mend;
+        if self.mend != Mend::Lost {
+            self.mend = mend;
+        }
         if let Err(again) = self.mend(next) {
             tracing::warn!(error = %again, "cannot mend the audit log yet");
         }
@@ -138,6 +181,7 @@ impl Segments {
     fn mend(&mut self, next: u64) -> io::Result<()> {
         match self.mend {
             Mend::Sound => {}
+            Mend::Lost => return self.lost(),
             Mend::Cut => self.cut()?,
             Mend::Replace => {
                 self.cut()?;
@@ -154,7 +198,7 @@ impl Segments {
 
     fn cut(&mut self) -> io::Result<()> {
         self.file.set_len(self.durable)?;
-        self.reserved = self.durable;
+        (self.reserved, self.extent) = (self.durable, self.durable);
         Ok(())
     }
 
@@ -182,8 +226,10 @@ impl Segments {
     }
 
     fn begin(&mut self, next: u64) -> io::Result<()> {
-        self.file = self.disk.create(&self.directory.join(file_name(next)))?;
-        (self.first, self.durable, self.reserved) = (next, 0, 0);
+        let path = self.directory.join(file_name(next));
+        let file = self.disk.create(&path)?;
+        (self.identity, self.path, self.file) = (file.identity()?, path, file);
+        (self.first, self.durable, self.reserved, self.extent) = (next, 0, 0, 0);
         Ok(())
     }
 
@@ -198,8 +244,9 @@ impl Segments {
         let from = self.reserved.max(self.durable);
         match self.file.reserve(from, target - from) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserves = false,
+            Ok(()) => (self.reserved, self.extent) = (target, target),
             // What a failure left is cut off with the rest.
-            Ok(()) | Err(_) => self.reserved = target,
+            Err(_) => self.reserved = target,
         }
     }
 }

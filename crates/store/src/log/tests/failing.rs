@@ -85,6 +85,57 @@ async fn every_kind_of_failure_refuses_and_recovers() {
     .await;
 }
 
+/// A file that is not in its place takes records all the same, and no reader finds them: they are not acknowledged.
+#[tokio::test]
+async fn a_file_that_was_taken_away_is_no_log() {
+    type Step = fn(&Path, &Path);
+    let rename: Step = |from, to| std::fs::rename(from, to).unwrap();
+    let copy_over: Step = |path, aside| {
+        std::fs::copy(path, path.with_extension("copy")).unwrap();
+        std::fs::rename(path, aside).unwrap();
+        std::fs::rename(path.with_extension("copy"), path).unwrap();
+    };
+    for (name, take) in [("moved", rename), ("replaced by a copy", copy_over)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, _) = open(directory.path());
+        let admitted = log.append(Pairing::Intent, intent(0)).await.unwrap();
+        let path = writer(directory.path()).join(file_name(0));
+        let aside = path.with_extension("aside");
+        take(&path, &aside);
+        log.append_later(Pairing::Outcome(admitted), outcome(admitted)).unwrap();
+        for n in 1..5 {
+            let error = log.append(Pairing::Intent, intent(n)).await.unwrap_err();
+            assert!(matches!(error, AppendError::Unwritable { .. }), "{name}: {error:?}");
+        }
+        assert!(log.health().is_err(), "{name}");
+
+        std::fs::rename(&aside, &path).unwrap();
+        until_healthy(&log).await;
+        log.append(Pairing::Event, event(5)).await.unwrap();
+        log.close().await.unwrap();
+        drop(log);
+        let kinds = kinds(directory.path());
+        assert_eq!(kinds.iter().filter(|kind| *kind == "request.admitted").count(), 1, "{name}: {kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| *kind == "request.completed").count(), 1, "{name}: {kinds:?}");
+        let (_, report) = open(directory.path());
+        assert_eq!((report.closed_unknown, report.truncated_bytes), (0, 0), "{name}");
+    }
+}
+
+/// One that was cut can't be mended by writing on: the records that it had are gone.
+#[tokio::test]
+async fn a_file_that_was_cut_is_no_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = open(directory.path());
+    log.append(Pairing::Event, event(0)).await.unwrap();
+    let path = writer(directory.path()).join(file_name(0));
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+    for n in 1..4 {
+        log.append(Pairing::Intent, intent(n)).await.unwrap_err();
+    }
+}
+
 /// The kernel may have dropped what it could not write, and report the next sync of that file as done.
 #[tokio::test]
 async fn a_file_whose_sync_failed_is_not_written_again() {
