@@ -30,6 +30,12 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// Another file has taken the place of the database that is open.
+    #[error("the database `{}` was replaced while it was in use", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// The database was last written by a newer version.
     #[error("database schema {found} is newer than this binary's {known}")]
     NewerSchema {
@@ -133,6 +139,9 @@ impl StoreError {
             Self::Database { .. } => Some(
                 "check that the file is writable and its disk not full; a copy of the directory restores it",
             ),
+            Self::Replaced { .. } => {
+                Some("put the file back that was there, or stop `narrows up` before exchanging it")
+            }
             Self::NewerSchema { .. } => {
                 Some("run the newer binary that wrote it, or restore the copy made before the upgrade")
             }

@@ -4,7 +4,7 @@
 mod schema;
 
 use std::{
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -44,6 +44,8 @@ pub enum At {
 /// The database.
 pub struct State {
     path: PathBuf,
+    /// Device and number of the file that is open.
+    file: (u64, u64),
     connection: Mutex<Connection>,
 }
 
@@ -89,7 +91,7 @@ impl State {
         if found > schema::KNOWN {
             return Err(StoreError::NewerSchema { found, known: schema::KNOWN });
         }
-        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+        Ok(Self { path: path.to_owned(), file: file_at(path)?, connection: Mutex::new(connection) })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -99,8 +101,12 @@ impl State {
     /// Keeps a published snapshot; durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::Database`], also if the number was used before.
+    /// [`StoreError::Database`], also if the number was used before; [`StoreError::Replaced`] or [`StoreError::Io`] if the
+    /// next start would not find it, since another file is in the place of the one that is open.
     pub fn save_snapshot(&self, snapshot: &SavedSnapshot) -> Result<(), StoreError> {
+        if file_at(&self.path)? != self.file {
+            return Err(StoreError::Replaced { path: self.path.clone() });
+        }
         self.connection()
             .execute(
                 "INSERT INTO snapshots (number, published_at, digest, resources) VALUES (?1, ?2, ?3, ?4)",
@@ -183,6 +189,12 @@ impl JwksStore for State {
             tracing::warn!(%error, source, "cannot keep a copy of a key set");
         }
     }
+}
+
+/// What tells a file from another of the same name.
+fn file_at(path: &Path) -> Result<(u64, u64), StoreError> {
+    let metadata = std::fs::metadata(path).map_err(StoreError::io("find", path))?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn timestamp(micros: i64) -> Timestamp {

@@ -41,6 +41,21 @@ fn snapshots_are_found_by_number_and_time() {
 }
 
 #[test]
+fn nothing_is_saved_to_a_file_that_is_not_in_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("narrows.db");
+    let aside = directory.path().join("aside");
+    let state = State::open(&path).unwrap();
+    state.save_snapshot(&snapshot(1, 10)).unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(matches!(state.save_snapshot(&snapshot(2, 20)), Err(StoreError::Io { .. })));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(state.save_snapshot(&snapshot(2, 20)), Err(StoreError::Replaced { .. })));
+    std::fs::rename(&aside, &path).unwrap();
+    state.save_snapshot(&snapshot(2, 20)).unwrap();
+}
+
+#[test]
 fn key_sets_are_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("narrows.db");
