@@ -2,6 +2,7 @@
 an answer. It says what came, and judges nothing."""
 
 import asyncio
+import contextlib
 import json
 
 STATELESS = "2026-07-28"
@@ -78,8 +79,10 @@ class Caller:
         headers = f"MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
         writer.write(f"{self.fixed}{headers}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         came = 0
-        while data := await reader.read(1 << 18):
-            came += len(data)
+        # An answer that is cut off may end with a reset.
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 18):
+                came += len(data)
         writer.close()
         return came
 
@@ -121,7 +124,8 @@ class Caller:
             answer.body = await self.reader.readexactly(int(headers["content-length"]))
         elif headers.get("transfer-encoding") == "chunked":
             while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):
-                answer.body += (await self.reader.readexactly(size + 2))[:-2]
+                answer.body += await self.reader.readexactly(size)
+                await self.reader.readexactly(2)
             await self.reader.readuntil(b"\r\n")
         elif answer.status not in (202, 204):
             answer.body = await self.reader.read()

@@ -27,5 +27,5 @@ class Verifiers:
 
 
 def said(*words):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=3600)
     return [] if done.returncode == 0 else [f"exit {done.returncode}: {done.stdout.strip()} {done.stderr.strip()}"]
