@@ -171,13 +171,9 @@ impl Refusal {
         Self::Upstream { id: id.cloned(), server: context.server.clone(), failure, request_id }
     }
 
-    /// The response. The only function that chooses a status for a refusal.
-    pub(crate) fn into_response(self) -> Response<Reply> {
-        let (status, code) = self.status_and_code();
-        let message = self.to_string();
-        let data = self.data();
-        let (id, challenge) = match self {
-            Self::Unauthenticated { challenge, .. } => (None, challenge),
+    /// The id of the request that is refused, where it is known.
+    fn id(&self) -> Option<&Id> {
+        match self {
             Self::UnknownSession(id)
             | Self::Denied { id, .. }
             | Self::Withdrawn { id, .. }
@@ -185,14 +181,42 @@ impl Refusal {
             | Self::Busy { id, .. }
             | Self::Unrecorded { id, .. }
             | Self::RecordTimeout { id }
-            | Self::Upstream { id, .. } => (id, None),
+            | Self::Upstream { id, .. } => id.as_ref(),
             Self::Edge(_)
+            | Self::Unauthenticated { .. }
             | Self::UnknownServer(_)
             | Self::NoAggregate
             | Self::SessionRequired
-            | Self::StreamTaken => (None, None),
+            | Self::StreamTaken => None,
+        }
+    }
+
+    /// The JSON-RPC error alone, for a stream whose status was sent long ago.
+    pub(crate) fn to_message(&self) -> Vec<u8> {
+        let (_, code) = self.status_and_code();
+        error_bytes(self.id(), code, &self.to_string(), self.data().as_deref())
+    }
+
+    /// The response. The only function that chooses a status for a refusal.
+    pub(crate) fn into_response(self) -> Response<Reply> {
+        let (status, _) = self.status_and_code();
+        let body = self.to_message();
+        let challenge = match self {
+            Self::Unauthenticated { challenge, .. } => challenge,
+            Self::Edge(_)
+            | Self::UnknownServer(_)
+            | Self::NoAggregate
+            | Self::UnknownSession(_)
+            | Self::SessionRequired
+            | Self::Message { .. }
+            | Self::Denied { .. }
+            | Self::Withdrawn { .. }
+            | Self::StreamTaken
+            | Self::Busy { .. }
+            | Self::Unrecorded { .. }
+            | Self::RecordTimeout { .. }
+            | Self::Upstream { .. } => None,
         };
-        let body = error_bytes(id.as_ref(), code, &message, data.as_deref());
         let mut response = Response::new(Reply::whole(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -1,5 +1,6 @@
 //! An event stream on its way through: read event by event, each message relayed, each id sealed, and the whole cut
-//! off when the right to it ends. Nothing of the server's framing is copied.
+//! off when the right to it ends. Nothing of the server's framing is copied. Where a server breaks off before its answer,
+//! the client gets an error in its place: a connection that just ends looks like a fault of ours, and invites a repetition.
 
 use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
@@ -23,8 +24,9 @@ use crate::{
     context::Context,
     enforcer::{Ending, OpenCall},
     lease::{self, Ended, Held},
+    refusal::Refusal,
     reply::Cut,
-    upstream::Answer,
+    upstream::{Answer, UpstreamFailure},
 };
 
 /// Milliseconds after which a listener comes again when the gateway was replaced, and over how many they are spread.
@@ -227,8 +229,7 @@ impl Pump {
                 }
                 Err(broken) => {
                     tracing::warn!(server = %self.relay.context.server, %broken, "event stream cut off");
-                    self.close(Ending::Error("the server broke the protocol"));
-                    return Err(Cut);
+                    return self.break_off(Ending::Error("the server broke the protocol")).map(Some);
                 }
             }
         };
@@ -271,11 +272,25 @@ impl Pump {
     }
 
     fn cut(&mut self, ending: Ending) -> Option<Result<Bytes, Cut>> {
-        if self.ended {
-            return None;
-        }
+        if self.ended { None } else { Some(self.break_off(ending)) }
+    }
+
+    /// Ends it before its time: with an error that answers the call, if it is the server that can't go on and the client
+    /// has no means to ask for the rest.
+    fn break_off(&mut self, ending: Ending) -> Result<Bytes, Cut> {
+        let request_id = self.open.as_ref().map(|open| open.request_id().to_owned());
+        self.pending.clear();
         self.close(ending);
-        Some(Err(Cut))
+        let (Ending::Error(reason), Aim::Answer, false) = (ending, self.aim, self.resumable) else {
+            return Err(Cut);
+        };
+        let (Some(call), Some(request_id)) = (&self.relay.call, request_id) else { return Err(Cut) };
+        let failure = UpstreamFailure::Protocol(reason.to_owned());
+        let refusal = Refusal::upstream(&self.relay.context, Some(&call.client_id), failure, request_id);
+        let message = String::from_utf8(refusal.to_message()).map_err(|_| Cut)?;
+        let mut piece = Vec::with_capacity(message.len() + 16);
+        write_event(&mut piece, None, None, &message).map_err(|_| Cut)?;
+        Ok(piece.into())
     }
 
     fn close(&mut self, ending: Ending) {

@@ -176,24 +176,34 @@ async fn a_stream_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_malformed_stream_is_cut_and_recorded_as_an_error() {
+async fn a_stream_that_breaks_off_ends_with_an_error_and_is_recorded_as_one() {
     let world = World::start().await;
     let token = world.token("ann", "readers");
     for bad in [
         "data: not json\n\n",
         "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"id\":$id,\"result\":{}}\n\n",
         "data: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{},\"extra\":1}\n\n",
+        "data: {\"jsonrpc\":\"2.0\",\"id\":\"$id\",\"result\":{}}\n\n",
         ": nothing\n\n",
+        // What comes after the break is not passed on.
+        "data: not json\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{}}\n\n",
     ] {
         world.server.will(events(&[bad]));
-        let mut answer = world.post(&token, &[], CALL).await;
-        let mut cut = false;
-        while let Some(piece) = answer.piece().await {
-            cut |= piece.is_err();
-        }
-        assert!(cut, "{bad}");
+        let answer = world.post(&token, &[], CALL).await;
+        assert_eq!(answer.status, 200, "{bad}");
+        let got = messages(&answer.text().await);
+        assert_eq!(got.len(), 1, "{bad}: {got:?}");
+        assert_eq!((&got[0]["id"], &got[0]["error"]["code"]), (&json!("c-1"), &json!(-31502)), "{bad}");
         assert_eq!(world.log.summary().last().unwrap(), "request.completed tools/call error");
     }
+    // One that can be resumed is cut off: the client asks for the rest.
+    world.server.will(events(&["id: e1\ndata:\n\n", "data: not json\n\n"]));
+    let mut answer = world.post(&token, &[], CALL).await;
+    let mut cut = false;
+    while let Some(piece) = answer.piece().await {
+        cut |= piece.is_err();
+    }
+    assert!(cut);
     world.server.will(status(405));
     let session = open_after(&world, &token).await;
     assert_eq!(world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await.status, 405);
