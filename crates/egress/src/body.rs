@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -18,6 +18,9 @@ use crate::{
     unbuffered::Unbuffered,
 };
 
+/// Bytes after which what else there is to do on this thread has its turn.
+const TURN: usize = 128 << 10;
+
 /// A response's body. Dropped before its end, it closes its connection at once. Trailers are dropped.
 pub struct Body(Source);
 
@@ -31,6 +34,8 @@ enum Source {
 struct Pooled {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// Bytes that came without a wait.
+    taken: usize,
 }
 
 /// The connection that the body comes from. None after the end.
@@ -41,7 +46,7 @@ struct Lease {
 
 impl Body {
     pub(crate) fn new(incoming: Incoming, link: Box<Link>, slot: Slot) -> Self {
-        let mut body = Pooled { incoming, lease: Some(Lease { link, slot }) };
+        let mut body = Pooled { incoming, lease: Some(Lease { link, slot }), taken: 0 };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -84,18 +89,28 @@ impl Pooled {
             }
         }
     }
-}
 
-impl Pooled {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        if self.taken >= TURN && self.lease.is_some() {
+            self.taken = 0;
+            // Wakes this task after the others, and after what the operating system has to tell them.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
         // What was already read goes first; the connection reads on only when that is used up.
-        if let ready @ Poll::Ready(_) = self.poll_incoming() {
-            return ready;
+        let mut polled = self.poll_incoming();
+        if polled.is_pending() {
+            if let Some(lease) = self.lease.as_mut() {
+                let _ = lease.link.poll_drive(cx);
+            }
+            polled = self.poll_incoming();
         }
-        if let Some(lease) = self.lease.as_mut() {
-            let _ = lease.link.poll_drive(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => self.taken += frame.data_ref().map_or(0, Bytes::len),
+            Poll::Ready(_) => {}
+            Poll::Pending => self.taken = 0,
         }
-        self.poll_incoming()
+        polled
     }
 }
 

@@ -39,6 +39,51 @@ async fn a_body_that_is_dropped_early_closes_its_connection_at_once() {
     peer.closed(1).await;
 }
 
+/// One thread serves many connections: what one server pours out may not put off the others for long.
+#[tokio::test]
+async fn a_body_without_end_gives_way_to_others() {
+    const ALL: usize = 32 << 20;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // On a thread of its own, so that there is always more to read.
+    let server = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {ALL}\r\n\r\n").as_bytes()).unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        for _ in 0..ALL >> 20 {
+            stream.write_all(&piece).unwrap();
+        }
+    });
+    let mut body = client(&url).send(post("x")).await.unwrap().into_body();
+    let turn = AtomicUsize::new(0);
+    let others = async {
+        loop {
+            turn.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    };
+    let reading = async {
+        let (mut all, mut last, mut without, mut most) = (0, 0, 0, 0);
+        while let Some(frame) = body.frame().await {
+            let length = frame.unwrap().into_data().unwrap().len();
+            let now = turn.load(Ordering::Relaxed);
+            without = if now == last { without + length } else { length };
+            (all, last, most) = (all + length, now, most.max(without));
+        }
+        assert_eq!(all, ALL);
+        most
+    };
+    let most = tokio::select! {
+        biased;
+        most = reading => most,
+        () = others => 0,
+    };
+    server.join().unwrap();
+    assert!(most < 1 << 20, "{most} bytes without a turn for others");
+}
+
 #[tokio::test]
 async fn a_request_that_is_given_up_closes_its_connection_at_once() {
     let peer = Peer::raw(|_, mut stream| async move {
