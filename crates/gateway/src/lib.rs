@@ -34,6 +34,6 @@ mod upstream;
 mod workers;
 
 pub use gateway::{Gateway, Parts};
-pub use listener::{Listener, serve};
+pub use listener::{Listener, converse, serve};
 pub use settings::{Limits, Settings};
 pub use tls::{ServerTls, TlsError};

@@ -111,9 +111,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
                         gateway: Arc::clone(&gateway),
                         builders: Arc::clone(&builders),
                         peer,
-                        _place: place,
-                        _present: gateway.metrics().connection(),
-                        _seat: seat,
+                        _held: Some((place, gateway.metrics().connection(), seat)),
                     }
                     .run(stream, tls)
                 });
@@ -201,9 +199,18 @@ struct Connection {
     gateway: Arc<Gateway>,
     builders: Arc<Builders>,
     peer: SocketAddr,
-    _place: OwnedSemaphorePermit,
-    _present: Present,
-    _seat: Seat,
+    /// What it takes of the listener, given back when it ends.
+    _held: Option<(OwnedSemaphorePermit, Present, Seat)>,
+}
+
+/// Serves one connection on the runtime of the caller, as [`serve`] does each that it accepts, once TLS is off.
+pub async fn converse(
+    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+) {
+    let builders = Arc::new(Builders::new(&gateway.settings().limits));
+    Connection { gateway, builders, peer, _held: None }.http(stream).await;
 }
 
 impl Connection {
