@@ -34,11 +34,13 @@ def binding(role, group):
 
 class Gateway:
     """One `narrows up` with its own data directory. `prefix` is put before the command, `more` after it, and
-    `environment` beside it, for what a part does to the process; without `start`, it is the part that starts it."""
+    `environment` beside it, for what a part does to the process; without `start`, it is the part that starts it. With
+    `socket`, a listening one, agents' connections are taken from there, as a service manager would have it."""
 
     def __init__(self, processes, directory, resources, prefix=(), environment=None, start=True, name="narrows",
-                 data=None, more=(), admin=None):
+                 data=None, more=(), admin=None, socket=None):
         self.processes = processes
+        self.socket = socket
         self.environment = environment
         self.name = name
         self.data = data or directory / "data"
@@ -46,7 +48,11 @@ class Gateway:
         # JSON is YAML.
         documents = (json.dumps({"apiVersion": "narrows.dev/v1alpha1", **resource}) for resource in resources)
         self.file.write_text("\n---\n".join(documents) + "\n")
-        self.port, self.admin = free_port(), admin or free_port()
+        self.port = socket.getsockname()[1] if socket else free_port()
+        self.admin = admin or free_port()
+        if socket:
+            # sd_listen_fds(3): the socket is descriptor 3, and `exec` keeps the number of the process.
+            prefix = [*prefix, "/bin/sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@" 3<&0 </dev/null']
         self.command = [*prefix, places.binary("narrows"), "up", "--data-dir", self.data, "-f", self.file]
         self.command += ["--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin}"]
         self.command += ["--allow-upstream", "127.0.0.0/8", *more]
@@ -56,7 +62,8 @@ class Gateway:
 
     def start(self):
         """Starts it, without waiting for anything."""
-        self.process = self.processes.start(self.name, self.command, self.environment)
+        stdin = {"stdin": self.socket} if self.socket else {}
+        self.process = self.processes.start(self.name, self.command, self.environment, **stdin)
 
     def ready(self):
         """Waits until it serves requests."""

@@ -31,13 +31,14 @@ class Processes:
         while self.running:
             self.end(self.running[-1])
 
-    def start(self, name, command, environment=None, directory=None, piped=False):
-        """Starts a command; stdout and stderr go to files named after `name`. Its stdin is empty, or a pipe from here."""
+    def start(self, name, command, environment=None, directory=None, piped=False, stdin=subprocess.DEVNULL):
+        """Starts a command; stdout and stderr go to files named after `name`. Its stdin is empty, or a pipe from here,
+        or what is given."""
         out, err = (open(self.logs / f"{name}.{stream}", "wb") for stream in ("out", "err"))
         with out, err:
             process = subprocess.Popen(
                 [str(word) for word in command],
-                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if piped else stdin,
                 stdout=out,
                 stderr=err,
                 env={**os.environ, **(environment or {})},

@@ -1,0 +1,115 @@
+//! The server behind the gateway. It knows every session, answers small and large, and keeps its streams open.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinSet};
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("http://{}/mcp", listener.local_addr()?);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted?;
+                stream.set_nodelay(true)?;
+                connections.spawn(async move {
+                    // A client that goes away in the middle is no matter.
+                    let _ended = http1::Builder::new()
+                        .max_buf_size(8192)
+                        .serve_connection(TokioIo::new(stream), service_fn(answer))
+                        .await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let events = |hello: &str| {
+        let mut response = Response::new(Held(Some(Bytes::from(hello.to_owned()))).boxed_unsync());
+        let value = header::HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+        response
+    };
+    match *request.method() {
+        Method::GET => return Ok(events(": hello\n\n")),
+        Method::DELETE => return Ok(status(StatusCode::OK)),
+        Method::POST => {}
+        _ => return Ok(status(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+    let Ok(body) = request.into_body().collect().await else { return Ok(status(StatusCode::BAD_REQUEST)) };
+    let message: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let Some(id) = message.get("id") else { return Ok(status(StatusCode::ACCEPTED)) };
+    let params = message.get("params").unwrap_or(&Value::Null);
+    let result = match message.get("method").and_then(Value::as_str) {
+        Some("initialize") => {
+            let text = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"load","version":"1"}}"#;
+            let mut response = json(id, text);
+            let session = format!("session-{:020}", SESSIONS.fetch_add(1, Ordering::Relaxed));
+            if let Ok(value) = session.parse() {
+                response.headers_mut().insert("mcp-session-id", value);
+            }
+            return Ok(response);
+        }
+        Some("tools/call") => {
+            let bytes = params.pointer("/arguments/bytes").and_then(Value::as_u64).unwrap_or(120);
+            let text = "x".repeat(usize::try_from(bytes).unwrap_or(120));
+            format!(r#"{{"content":[{{"type":"text","text":"{text}"}}],"isError":false}}"#)
+        }
+        _ => "{}".to_owned(),
+    };
+    Ok(json(id, &result))
+}
+
+fn json(id: &Value, result: &str) -> Answer {
+    let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    let mut response = Response::new(http_body_util::Full::new(Bytes::from(text)).boxed_unsync());
+    let value = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    response
+}
+
+fn status(status: StatusCode) -> Answer {
+    let mut response = Response::new(http_body_util::Empty::new().boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+/// Says one thing and then nothing, and does not end.
+struct Held(Option<Bytes>);
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+"""Attacks, one after the other, while ten thousand idle streams stay open. Honest clients are measured beside each; after
+each, an honest call works and descriptors and memory are given back."""
+
+import random
+import resource
+import time
+
+import bombs
+import memory
+from kit.tally import table
+from stage import MIB, Stage, mib
+
+LIMIT = 400 * MIB
+P99 = 50.0
+# Streams over HTTP/1.1; the others are over HTTP/2. Each stream has a connection of its own to the server, so that with
+# slow clients beside them all together stay below 20,000 descriptors, which is a usual hard limit.
+HTTP_1 = 4000
+SLOW = 5000
+SECONDS = 4
+# Of what an attack used, so much may stay with the allocator, to be used by the next.
+KEPT = 40 * MIB
+FLOODS = [
+    "rapid-reset", "rapid-reset-with-token", "made-reset", "continuation", "hpack-bomb", "zero-window", "ping",
+    "settings", "empty-data", "priority", "window-update",
+]
+
+
+class Attacks:
+    def __init__(self, stage, tally, options):
+        self.stage, self.tally, self.options = stage, tally, options
+        self.rows = []
+
+    def phase(self, name, attack, seconds=0, opens=0):
+        """One attack, and what it does to others. `attack` returns what it saw. `opens` descriptors are to stay open."""
+        if self.options.attack and name not in self.options.attack:
+            return
+        stage, problems = self.stage, []
+        descriptors, resident = stage.descriptors(), stage.resident()
+        cpu, waited, begin = stage.cpu(), stage.waited(), time.monotonic()
+        with stage.watched() as peak:
+            honest = stage.honest_calls()
+            time.sleep(seconds)
+            said = attack(problems)
+            seen = honest.end()
+        took = time.monotonic() - begin
+        used, waited = (stage.cpu() - cpu) / took, (stage.waited() - waited) / took
+        left = stage.settled(descriptors + opens + 4) - descriptors
+        if left > opens + 4:
+            problems.append(f"{left - opens} descriptors are not given back")
+        if stage.narrows.process.poll() is not None:
+            problems.append(f"the process has ended with {stage.narrows.process.returncode}")
+        problems += [f"honest calls: {count} x {reason}" for reason, count in seen["failed"].items()]
+        if seen["p99"] > P99:
+            problems.append(f"the honest p99 is {seen['p99']} ms")
+        if seen["ok"] < 50 * took:
+            problems.append(f"only {seen['ok']} honest calls in {took:.1f} s")
+        if peak["resident"] > LIMIT:
+            problems.append(f"{mib(peak['resident'])} MiB resident")
+        if (problem := stage.honest_call()) is not None:
+            problems.append(problem)
+        after = memory.quiet(stage)
+        if not opens and after - resident > KEPT:
+            problems.append(f"{mib(after - resident)} MiB are not given back")
+        self.rows.append([name, seen["ok"], seen["p50"], seen["p99"], seen["max"], f"{used:.2f}", f"{waited:.2f}", mib(resident),
+                          mib(peak["resident"]), mib(after), peak["descriptors"]])
+        print(f"{name}: {said}")
+        self.tally.check(f"under {name}", problems)
+
+    def streams(self, problems):
+        wanted = self.options.streams
+        self.held = self.stage.load("streams", "--http1", min(HTTP_1, wanted), "--http2", max(0, wanted - HTTP_1))
+        said = self.held.ready()
+        if said["open"] != wanted:
+            problems.append(f"{said['open']} of {wanted} streams open: {said['failed']}")
+        time.sleep(3)
+        return said
+
+    def slow(self, problems):
+        load = self.stage.load("slow", "--heads", SLOW // 2, "--bodies", SLOW - SLOW // 2)
+        load.ready()
+        # Long enough for both of the gateway's timeouts, for heads and for bodies.
+        time.sleep(33)
+        said = load.end()
+        if said["ended"].get("status 408", 0) < SLOW // 4:
+            problems.append(f"slow bodies are not ended: {said}")
+        if said["begun"] < SLOW * 3 // 2:
+            problems.append(f"slow heads are not ended: {said}")
+        return said
+
+    def large_bodies(self, problems):
+        load = self.stage.load("slow", "--bodies", 400, "--filled", 3 * MIB)
+        time.sleep(8)
+        return load.end()
+
+    def flood(self, kind):
+        def attack(_problems):
+            seconds = SECONDS * (5 if self.options.full else 1)
+            return self.stage.load("flood", "--kind", kind, "--seconds", seconds).result()
+        return attack
+
+    def slow_readers(self, problems):
+        load = self.stage.load("slow-readers", "--count", 200, "--bytes", 8 * MIB)
+        load.ready()
+        time.sleep(5)
+        return load.end()
+
+    def bombs(self, problems):
+        said = bombs.throw(self.stage.narrows.port, self.stage.tokens.read_text().split()[0])
+        problems += said.pop("problems")
+        return said
+
+    def sessions(self, problems):
+        count = 1_000_000 if self.options.full else 50_000
+        # Most of what is there once is there after the first ones.
+        first = self.stage.load("sessions", "--count", count // 5).result()
+        before = self.stage.resident()
+        said = self.stage.load("sessions", "--count", count - count // 5).result()
+        slope = (self.stage.resident() - before) / (count - count // 5)
+        for reason, number in [*first["failed"].items(), *said["failed"].items()]:
+            problems.append(f"sessions: {number} x {reason}")
+        if slope > 64:
+            problems.append(f"{slope:.0f} bytes stay for each session")
+        return f"{count} sessions, {slope:.1f} bytes of memory for each; {said}"
+
+
+def run(processes, directory, tally, options):
+    seed = random.randrange(1 << 32)
+    print(f"attacks: seed {seed}, open files {resource.getrlimit(resource.RLIMIT_NOFILE)}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = options.streams + min(HTTP_1, options.streams) + SLOW + 800
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        tally.cannot_run("attacks", f"the hard limit of open files is {hard}, and {needed} are needed")
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    attacks = Attacks(Stage(processes, directory), tally, options)
+    attacks.phase("nothing", lambda problems: "only honest calls", seconds=4)
+    if options.streams:
+        # The client's side and the server's, where HTTP/2 has 200 streams on one connection.
+        first = min(HTTP_1, options.streams)
+        opens = 2 * first + (options.streams - first) * 201 // 200 + 1
+        if options.attack:
+            attacks.streams([])
+        else:
+            attacks.phase("idle streams", attacks.streams, opens=opens)
+    order = [("slow clients", attacks.slow), ("large bodies", attacks.large_bodies),
+             ("slow readers", attacks.slow_readers), ("bombs", attacks.bombs), ("sessions", attacks.sessions)]
+    order += [(kind, attacks.flood(kind)) for kind in FLOODS]
+    random.Random(seed).shuffle(order)
+    try:
+        for name, attack in order:
+            attacks.phase(name, attack)
+        if options.streams:
+            ended = attacks.held.end()["ended"]
+            tally.check("the idle streams outlive all of it", None if not ended else f"ended: {ended}")
+            attacks.stage.settled(200)
+            print(f"after the streams: {mib(attacks.stage.resident())} MiB, {attacks.stage.descriptors()} descriptors")
+    finally:
+        table(["beside", "calls", "p50 ms", "p99", "max", "CPU", "waited", "MiB before", "most", "after", "files"], attacks.rows)
+    tally.check("the process ends in order", None if attacks.stage.narrows.stop() == 0 else "it did not exit with 0")
