@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a tool for measurements, which may stop anywhere")]
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use narrows_core::{
@@ -19,11 +19,11 @@ use narrows_store::{Log, LogOptions, key::SigningKey};
 const BATCH: u64 = 2000;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [directory, origin, key, records] = arguments.as_slice() else {
         eprintln!("usage: fill_log LOG ORIGIN KEY RECORDS");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let records: u64 = records.parse().unwrap();
     let key = SigningKey::from_pem(&std::fs::read_to_string(key).unwrap()).unwrap();
@@ -47,6 +47,7 @@ async fn main() {
     log.close().await.unwrap();
     let records = log.status().records;
     println!("{records} records in {:.1} s", began.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
 }
 
 /// The request's id, which is also its intent's: different for each number.
