@@ -12,6 +12,7 @@ mod context;
 mod edge;
 mod enforcer;
 mod exchange;
+mod frames;
 mod framing;
 mod gateway;
 mod gathered;

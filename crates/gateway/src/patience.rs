@@ -1,6 +1,6 @@
 //! How long a connection waits for a request's head. Between requests a client may be silent for long; once it has
 //! sent the first byte of a head, the rest must follow soon. The HTTP library has one timer for both, so the second
-//! is kept here, at the bytes, where [`crate::framing`] looks at them as well.
+//! is kept here, at the bytes, where [`crate::framing`] and [`crate::frames`] look at them as well.
 
 use std::{
     io,
@@ -18,7 +18,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::framing::{Ambiguous, Framing};
+use crate::{
+    frames::Frames,
+    framing::{Ambiguous, Framing},
+};
 
 /// How HTTP/2 begins (RFC 9113 section 3.4). Its frames have timers of their own.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -106,9 +109,17 @@ pub(crate) struct Patience<S> {
     waiting: Waiting,
     /// The first bytes, which were looked at and are still to be read.
     first: Vec<u8>,
-    framing: Framing,
+    watch: Watch,
     /// Heads that were complete when this was last looked at.
     heads: u64,
+}
+
+/// What looks at the bytes.
+enum Watch {
+    /// Nothing before the protocol is known.
+    Nothing,
+    Http1(Framing),
+    Http2(Frames),
 }
 
 enum Waiting {
@@ -131,7 +142,7 @@ impl<S> Patience<S> {
             timer: Box::pin(tokio::time::sleep(limit)),
             waiting: Waiting::First,
             first: Vec::new(),
-            framing: Framing::new(),
+            watch: Watch::Nothing,
             heads: 0,
         }
     }
@@ -150,19 +161,41 @@ impl<S> Patience<S> {
     }
 
     /// Takes note of bytes that came.
-    fn heard(&mut self, bytes: &[u8]) {
+    fn heard(&mut self) {
         self.waiting = match self.waiting {
-            Waiting::Never => return,
-            // A head that is cut within the first bytes of this text is taken for HTTP/1, where it is timed.
-            Waiting::First if bytes.starts_with(HTTP2) => Waiting::Never,
+            Waiting::Never | Waiting::Head => return,
             Waiting::First => Waiting::Head,
             Waiting::Idle if self.phase.in_request() => return,
             Waiting::Idle => {
                 self.timer.as_mut().reset(Instant::now() + self.limit);
                 Waiting::Head
             }
-            Waiting::Head => return,
         };
+    }
+
+    /// Has bytes that came looked at.
+    fn watch(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.watch {
+            Watch::Nothing => Ok(()),
+            Watch::Http1(framing) => match framing.read(bytes) {
+                Ok(()) => Ok(()),
+                // The head is complete before the service is asked, so the service can say what is wrong.
+                Err(Ambiguous::Head) => {
+                    self.phase.0.ambiguous.store(true, Ordering::Release);
+                    Ok(())
+                }
+                Err(Ambiguous::Body) => Err(io::ErrorKind::InvalidData.into()),
+            },
+            Watch::Http2(frames) => frames.read(bytes).map_err(io::Error::other),
+        }
+    }
+
+    /// Takes note of what became of an attempt to write.
+    fn wrote(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Watch::Http2(frames), Poll::Ready(Ok(count))) = (&mut self.watch, &polled) {
+            frames.wrote(*count);
+        }
+        self.phase.written(polled)
     }
 }
 
@@ -183,8 +216,15 @@ impl<S: AsyncRead + Unpin> Patience<S> {
             }
         }
         let protocol = if seen == HTTP2 { Protocol::Http2 } else { Protocol::Http1 };
-        if protocol == Protocol::Http2 {
-            self.waiting = Waiting::Never;
+        match protocol {
+            Protocol::Http1 => {
+                self.watch = Watch::Http1(Framing::new());
+                self.watch(&seen)?;
+            }
+            Protocol::Http2 => {
+                self.watch = Watch::Http2(Frames::new());
+                self.waiting = Waiting::Never;
+            }
         }
         self.first = seen;
         Ok(Some(protocol))
@@ -219,16 +259,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         }
         let bytes = buf.filled().get(before..).unwrap_or_default();
         if !bytes.is_empty() {
-            let followed = this.framing.read(bytes);
-            this.heard(bytes);
-            match followed {
-                Ok(()) => {}
-                // The head is complete before the service is asked, so the service can say what is wrong.
-                Err(Ambiguous::Head) => this.phase.0.ambiguous.store(true, Ordering::Release),
-                Err(Ambiguous::Body) => {
-                    buf.set_filled(before);
-                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
+            this.heard();
+            if let Err(error) = this.watch(bytes) {
+                buf.set_filled(before);
+                return Poll::Ready(Err(error));
             }
         }
         polled
@@ -238,7 +272,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.phase.written(polled)
+        self.wrote(polled)
     }
 
     fn poll_write_vectored(
@@ -247,7 +281,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.phase.written(polled)
+        self.wrote(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -313,7 +347,8 @@ mod tests {
     async fn what_can_be_read_in_two_ways_is_said_or_ends_the_stream() {
         let (mut client, mut server, phase) = pair();
         client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await.unwrap();
-        read(&mut server).await.unwrap();
+        assert_eq!(server.protocol().await.unwrap(), Some(Protocol::Http1));
+        while read(&mut server).await.unwrap() > 24 {}
         assert!(!phase.is_ambiguous());
         client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         while !phase.is_ambiguous() {
@@ -321,7 +356,14 @@ mod tests {
         }
         let (mut client, mut server, _phase) = pair();
         client.write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\na").await.unwrap();
+        server.protocol().await.unwrap();
+        read(&mut server).await.unwrap();
         assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // Within the bytes that the protocol is told by.
+        let (mut client, mut server, phase) = pair();
+        client.write_all(b"POST / HTTP/1.1\nHost: a\r\n\r\n").await.unwrap();
+        server.protocol().await.unwrap();
+        assert!(phase.is_ambiguous());
     }
 
     #[tokio::test(start_paused = true)]
@@ -329,8 +371,34 @@ mod tests {
         let (_client, mut server, _phase) = pair();
         assert!(tokio::time::timeout(LIMIT * 2, read(&mut server)).await.unwrap().is_err());
         let (mut client, mut server, _phase) = pair();
-        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        read(&mut server).await.unwrap();
+        client.write_all(HTTP2).await.unwrap();
+        assert_eq!(server.protocol().await.unwrap(), Some(Protocol::Http2));
+        assert_eq!(read(&mut server).await.unwrap(), HTTP2.len());
         assert!(tokio::time::timeout(LIMIT * 6, read(&mut server)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_frames_ends_the_stream() {
+        let (mut client, mut server, _phase) = pair();
+        let flood = async {
+            client.write_all(HTTP2).await.unwrap();
+            while client.write_all(&[0, 0, 0, 2, 0, 0, 0, 0, 1]).await.is_ok() {}
+        };
+        let served = async {
+            server.protocol().await.unwrap();
+            let mut seen = 0;
+            loop {
+                match read(&mut server).await {
+                    Ok(count) => seen += count,
+                    Err(error) => {
+                        drop(server);
+                        return (seen, error);
+                    }
+                }
+            }
+        };
+        let ((), (seen, error)) = tokio::join!(flood, served);
+        assert_eq!(error.to_string(), "too many HTTP/2 frames that ask for nothing");
+        assert!((8_000..20_000).contains(&seen), "after {seen} bytes");
     }
 }

@@ -12,9 +12,6 @@ use memchr::memchr;
 #[cfg(test)]
 mod tests;
 
-/// How HTTP/2 begins (RFC 9113, 3.4). What follows has lengths of its own.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// The longest line that is waited for. The library's limit on a head is lower unless it is configured higher.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -42,8 +39,6 @@ pub(crate) struct Framing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// So many bytes of HTTP/2's preface were there.
-    Preface(usize),
     /// Before a request line. Empty lines may stand here (RFC 9112, 2.2).
     Start,
     Head,
@@ -54,13 +49,13 @@ enum State {
     /// At the line end after a chunk.
     ChunkEnd,
     Trailers,
-    /// It is HTTP/2, or the place was lost.
+    /// The place was lost.
     Over,
 }
 
 impl Framing {
     pub(crate) fn new() -> Self {
-        Self { state: State::Preface(0), line: Vec::new(), length: None, chunked: false }
+        Self { state: State::Start, line: Vec::new(), length: None, chunked: false }
     }
 
     /// Takes note of the next bytes. After an error nothing more is looked at.
@@ -76,7 +71,6 @@ impl Framing {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Over => return Ok(()),
-                State::Preface(seen) => self.preface(seen, bytes)?,
                 State::Body(left) => {
                     let (left, rest) = skip(left, bytes);
                     self.state = if left == 0 { State::Start } else { State::Body(left) };
@@ -93,22 +87,6 @@ impl Framing {
             };
         }
         Ok(())
-    }
-
-    fn preface<'b>(&mut self, seen: usize, bytes: &'b [u8]) -> Result<&'b [u8], Ambiguous> {
-        let expected = PREFACE.get(seen..).unwrap_or_default();
-        let same = bytes.iter().zip(expected).take_while(|(byte, wanted)| byte == wanted).count();
-        if same == expected.len() {
-            self.state = State::Over;
-            return Ok(&[]);
-        }
-        if same == bytes.len() {
-            self.state = State::Preface(seen + same);
-            return Ok(&[]);
-        }
-        self.state = State::Start;
-        self.follow(PREFACE.get(..seen).unwrap_or_default())?;
-        Ok(bytes)
     }
 
     /// Reads a line, and gives what follows it.
@@ -156,7 +134,7 @@ impl Framing {
             State::Trailers if line.is_empty() => State::Start,
             State::Trailers => State::Trailers,
             // A line in any other place is none.
-            State::ChunkEnd | State::Preface(_) | State::Body(_) | State::ChunkData(_) | State::Over => {
+            State::ChunkEnd | State::Body(_) | State::ChunkData(_) | State::Over => {
                 return Err(Ambiguous::Body);
             }
         };
@@ -188,7 +166,7 @@ impl Framing {
 
     fn place(&self) -> Ambiguous {
         match self.state {
-            State::Preface(_) | State::Start | State::Head => Ambiguous::Head,
+            State::Start | State::Head => Ambiguous::Head,
             State::Body(_)
             | State::ChunkSize
             | State::ChunkData(_)

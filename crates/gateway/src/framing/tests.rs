@@ -41,8 +41,6 @@ fn sound_requests_are_followed_to_their_ends() {
         "POST / HTTP/1.1\r\nContent-Lengthy: 1\r\nX: Content-Length: 2\r\nTransfer-Encodings: x\r\n\r\n",
         ENDED,
     );
-    check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n\nanything\n", Ok(State::Over));
-    check("PRI * HTTP/2.0\r\n\r\nSM\r\n", Ok(State::Preface(22)));
     check("PRI * HTTP/1.1\r\n\r\n", ENDED);
     check("PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\n", Ok(State::Body(2)));
 }
