@@ -38,6 +38,11 @@ use crate::{
 /// For a TLS handshake to finish.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// Bytes that the kernel takes for a client beyond what the client's window lets it send. Left alone it takes as much
+/// as its buffer holds, which for a client that does not read is megabytes of memory, and of copying, for nothing.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
+
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS: u32 = 256;
 
@@ -154,6 +159,13 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
 
+fn configure(stream: &std::net::TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
+
 /// How each protocol is served.
 struct Builders {
     http1: http1::Builder,
@@ -215,7 +227,7 @@ pub async fn converse(
 
 impl Connection {
     async fn run(self, stream: std::net::TcpStream, tls: Option<TlsAcceptor>) {
-        let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
+        let stream = match configure(&stream).and_then(|()| TcpStream::from_std(stream)) {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "connection left before it was served"),
         };
