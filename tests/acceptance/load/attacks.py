@@ -3,6 +3,7 @@ each, an honest call works and descriptors and memory are given back."""
 
 import random
 import resource
+import statistics
 import time
 
 import bombs
@@ -19,6 +20,8 @@ SLOW = 5000
 SECONDS = 4
 # Of what an attack used, so much may stay with the allocator, to be used by the next.
 KEPT = 40 * MIB
+# Seconds within which the rest is given back. The allocator does so when it is asked for something, so there are calls.
+GIVEN_BACK = 10
 FLOODS = [
     "rapid-reset", "rapid-reset-with-token", "made-reset", "continuation", "hpack-bomb", "zero-window", "ping",
     "settings", "empty-data", "priority", "window-update",
@@ -31,10 +34,21 @@ class Attacks:
         self.rows = []
 
     def phase(self, name, attack, seconds=0, opens=0):
-        """One attack, and what it does to others. `attack` returns what it saw. `opens` descriptors are to stay open."""
+        """One attack, and what it does to others. `attack` returns what it saw. `opens` descriptors are to stay open.
+
+        A p99 over the bound is measured twice more, and the median counts: other work on the machine is no attack."""
         if self.options.attack and name not in self.options.attack:
             return
-        stage, problems = self.stage, []
+        problems, p99s = [], []
+        while not p99s or (p99s[0] > P99 and len(p99s) < 3 and not opens):
+            p99s.append(self.attempt(name, attack, seconds, opens, problems))
+        if statistics.median(p99s) > P99:
+            problems.append(f"the honest p99 is {' and '.join(map(str, p99s))} ms")
+        self.tally.check(f"under {name}", problems)
+
+    def attempt(self, name, attack, seconds, opens, problems):
+        """The honest p99 beside one attack."""
+        stage = self.stage
         descriptors, resident = stage.descriptors(), stage.resident()
         cpu, waited, begin = stage.cpu(), stage.waited(), time.monotonic()
         with stage.watched() as peak:
@@ -50,21 +64,28 @@ class Attacks:
         if stage.narrows.process.poll() is not None:
             problems.append(f"the process has ended with {stage.narrows.process.returncode}")
         problems += [f"honest calls: {count} x {reason}" for reason, count in seen["failed"].items()]
-        if seen["p99"] > P99:
-            problems.append(f"the honest p99 is {seen['p99']} ms")
         if seen["ok"] < 50 * took:
             problems.append(f"only {seen['ok']} honest calls in {took:.1f} s")
         if peak["resident"] > LIMIT:
             problems.append(f"{mib(peak['resident'])} MiB resident")
-        if (problem := stage.honest_call()) is not None:
-            problems.append(problem)
-        after = memory.quiet(stage)
-        if not opens and after - resident > KEPT:
-            problems.append(f"{mib(after - resident)} MiB are not given back")
+        after, later = self.given_back(resident, opens, problems)
         self.rows.append([name, seen["ok"], seen["p50"], seen["p99"], seen["max"], f"{used:.2f}", f"{waited:.2f}", mib(resident),
-                          mib(peak["resident"]), mib(after), peak["descriptors"]])
+                          mib(peak["resident"]), mib(after), f"{later:.1f}", peak["descriptors"]])
         print(f"{name}: {said}")
-        self.tally.check(f"under {name}", problems)
+        return seen["p99"]
+
+    def given_back(self, resident, opens, problems):
+        """Waits until memory is given back, with an honest call now and then; how much is left, and after how long."""
+        ended = time.monotonic()
+        while True:
+            if (problem := self.stage.honest_call()) is not None:
+                problems.append(problem)
+            after, later = memory.quiet(self.stage), time.monotonic() - ended
+            if opens or after - resident <= KEPT or problem is not None:
+                return after, later
+            if later > GIVEN_BACK:
+                problems.append(f"{mib(after - resident)} MiB are not given back")
+                return after, later
 
     def streams(self, problems):
         wanted = self.options.streams
@@ -155,5 +176,5 @@ def run(processes, directory, tally, options):
             attacks.stage.settled(200)
             print(f"after the streams: {mib(attacks.stage.resident())} MiB, {attacks.stage.descriptors()} descriptors")
     finally:
-        table(["beside", "calls", "p50 ms", "p99", "max", "CPU", "waited", "MiB before", "most", "after", "files"], attacks.rows)
+        table(["beside", "calls", "p50 ms", "p99", "max", "CPU", "waited", "MiB before", "most", "after", "s later", "files"], attacks.rows)
     tally.check("the process ends in order", None if attacks.stage.narrows.stop() == 0 else "it did not exit with 0")

@@ -1,4 +1,4 @@
-"""What all groups have: a server, the gateway in front of it, tokens of many people, the load program, and a look at
+"""What all groups have: servers, the gateway in front of them, tokens of many people, the load program, and a look at
 the gateway's process from outside."""
 
 import contextlib
@@ -13,6 +13,8 @@ from kit.processes import Failed
 
 # Each may have 256 requests in progress, streams included.
 PEOPLE = 64
+# Where honest clients call.
+HONEST = "/mcp/load/other"
 MIB = 1 << 20
 
 
@@ -21,11 +23,16 @@ class Stage:
         self.processes = processes
         self.directory = directory
         self.number = 0
-        url = processes.first_line(processes.start("server", [places.binary("examples/load"), "server"]))
+        # Honest clients have a server of their own: what they wait for is the gateway, not a server that is kept busy.
+        peer, other = (
+            processes.first_line(processes.start(name, [places.binary("examples/load"), "server"]))
+            for name in ("server", "other-server")
+        )
         self.narrows = gateway.Gateway(processes, directory, [
             gateway.namespace("load"),
-            gateway.server("load", "peer", transport="http", url=url),
-            gateway.role("caller", gateway.allow("load", "peer", tools=["*"])),
+            gateway.server("load", "peer", transport="http", url=peer),
+            gateway.server("load", "other", transport="http", url=other),
+            gateway.role("caller", gateway.allow("load", "*", tools=["*"])),
             gateway.binding("caller", "people"),
         ], socket=socket)
         self.tokens = self.tokens_of("attackers", PEOPLE)
@@ -45,7 +52,7 @@ class Stage:
         return Load(self.processes, f"{self.number:03}-{command}", line)
 
     def honest_calls(self, rate=100, http1=4, http2=1):
-        words = ["--rate", rate, "--http1", http1, "--http2", http2]
+        words = ["--path", HONEST, "--rate", rate, "--http1", http1, "--http2", http2]
         load = self.load("calls", *words, tokens=self.honest)
         load.ready()
         return load
@@ -63,7 +70,7 @@ class Stage:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.narrows.port, timeout=10)) as connection:
             for number, (method, params) in enumerate([("initialize", initialize), ("tools/call", call)]):
                 body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-                connection.request("POST", "/mcp/load/peer", body, headers)
+                connection.request("POST", HONEST, body, headers)
                 response = connection.getresponse()
                 answer = response.read()
                 if response.status != 200 or "result" not in json.loads(answer):

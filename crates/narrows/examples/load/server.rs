@@ -1,9 +1,13 @@
 //! The server behind the gateway. It knows every session, answers small and large, and keeps its streams open.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -11,7 +15,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use hyper::{
-    body::{Body, Frame, Incoming},
+    body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
     service::service_fn,
 };
@@ -74,17 +78,34 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         }
         Some("tools/call") => {
             let bytes = params.pointer("/arguments/bytes").and_then(Value::as_u64).unwrap_or(120);
-            let text = "x".repeat(usize::try_from(bytes).unwrap_or(120));
-            format!(r#"{{"content":[{{"type":"text","text":"{text}"}}],"isError":false}}"#)
+            return Ok(text(id, usize::try_from(bytes).unwrap_or(120)));
         }
-        _ => "{}".to_owned(),
+        _ => "{}",
     };
-    Ok(json(id, &result))
+    Ok(json(id, result))
 }
 
 fn json(id: &Value, result: &str) -> Answer {
-    let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-    let mut response = Response::new(http_body_util::Full::new(Bytes::from(text)).boxed_unsync());
+    pieces([Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))].into())
+}
+
+/// A result of so many bytes of text. All of them are pieces of one text: this server must not be what calls wait for.
+fn text(id: &Value, bytes: usize) -> Answer {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from("x".repeat(1 << 16)));
+    let begin = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":""#);
+    let mut all = VecDeque::from([Bytes::from(begin)]);
+    let mut left = bytes;
+    while left > 0 {
+        let piece = TEXT.slice(..left.min(TEXT.len()));
+        left -= piece.len();
+        all.push_back(piece);
+    }
+    all.push_back(Bytes::from_static(br#""}],"isError":false}}"#));
+    pieces(all)
+}
+
+fn pieces(all: VecDeque<Bytes>) -> Answer {
+    let mut response = Response::new(Pieces(all).boxed_unsync());
     let value = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, value);
     response
@@ -94,6 +115,29 @@ fn status(status: StatusCode) -> Answer {
     let mut response = Response::new(http_body_util::Empty::new().boxed_unsync());
     *response.status_mut() = status;
     response
+}
+
+/// Bytes that are there.
+struct Pieces(VecDeque<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 /// Says one thing and then nothing, and does not end.
