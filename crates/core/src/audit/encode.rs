@@ -130,7 +130,7 @@ impl Text {
         self.optional(",\"tool\":", request.tool);
         self.optional(",\"resource\":", request.resource);
         self.optional(",\"prompt\":", request.prompt);
-        self.raw(",\"revision\":").string(request.revision);
+        self.optional(",\"revision\":", request.revision);
         self.optional(",\"argsDigest\":", request.args_digest).raw("}");
     }
 
@@ -214,7 +214,7 @@ mod tests {
                 object: present[8].then(|| Object { kind: text(8), namespace: text(9), name: text(10) }),
                 request: present[9].then(|| RequestRecord {
                     id: text(11), session: maybe(10), method: text(12), tool: maybe(11), resource: maybe(12),
-                    prompt: maybe(13), revision: text(13), args_digest: maybe(14),
+                    prompt: maybe(13), revision: maybe(15), args_digest: maybe(14),
                 }),
                 decision: present[10].then(|| DecisionRecord {
                     effect: text(14), rule: text(15), snapshot_revision: text(16), mode: text(17),

@@ -102,8 +102,9 @@ pub struct RequestRecord<'a> {
     /// The prompt, for methods on prompts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<&'a str>,
-    /// The protocol revision.
-    pub revision: &'a str,
+    /// The protocol revision. Absent in an outcome, whose intent has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<&'a str>,
     /// `hmac-sha256:` and the hexadecimal HMAC, under the installation's key, of `params.arguments` as sent to the
     /// server (compact JSON). A keyed digest, since short arguments could be guessed from a plain one.
     #[serde(skip_serializing_if = "Option::is_none")]
