@@ -16,6 +16,7 @@ mod recover;
 pub(crate) mod segment;
 pub(crate) mod shared;
 pub(crate) mod tiles;
+mod wait;
 mod write;
 
 use std::{
@@ -28,7 +29,7 @@ use std::{
 };
 
 use narrows_core::ports::{AppendError, AuditLog, Durable, Pairing};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::{disk::RealDisk, queue::Queue, shared::Shared};
 use crate::{StoreError, key::SigningKey};
@@ -161,9 +162,9 @@ impl Log {
 
 impl AuditLog for Log {
     fn append(&self, pairing: Pairing, line: Vec<u8>) -> Durable {
-        let (done, durable) = oneshot::channel();
+        let (done, durable) = wait::pair();
         match self.queue.push(pairing, &line, done) {
-            Ok(()) => Box::pin(async move { durable.await.unwrap_or(Err(AppendError::Closed)) }),
+            Ok(()) => Box::pin(durable),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

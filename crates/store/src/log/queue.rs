@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use narrows_core::ports::{AppendError, LogIndex, Pairing};
-use tokio::sync::oneshot;
+use narrows_core::ports::{AppendError, Pairing};
+
+use super::wait::Done;
 
 /// Buffers larger than this are not kept for the next batch.
 const KEEP: usize = 4 << 20;
@@ -20,9 +21,6 @@ const MANY: usize = 1024;
 
 /// So many that are waited for are written at once, whatever the time.
 const FULL: usize = 64;
-
-/// How an appender hears that its record is durable.
-pub(crate) type Done = oneshot::Sender<Result<LogIndex, AppendError>>;
 
 /// How much a queue takes.
 #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,7 @@ use super::{
     random,
     segment::Segments,
     shared::Shared,
+    wait::Bells,
 };
 
 /// Bytes of kept outcomes that are written at a time.
@@ -151,21 +152,23 @@ impl Writer {
 
     fn acknowledge(&mut self, first: u64, batch: &mut Batch) {
         let (mut settled, mut bytes) = (0, 0);
+        let mut bells = Bells::default();
         for (index, record) in (first..).zip(batch.records.drain(..)) {
             match record.done {
-                // Who dropped the future does not want to know.
-                Some(done) => drop(done.send(Ok(LogIndex(index)))),
+                Some(done) => bells.say(done, Ok(LogIndex(index))),
                 None => {
                     settled += 1;
                     bytes += record.length;
                 }
             }
         }
+        drop(bells);
         self.queue.settled(settled, bytes);
     }
 
     fn refuse(&mut self, reason: &Arc<str>, batch: &mut Batch) {
         let mut rest = batch.lines.as_slice();
+        let mut bells = Bells::default();
         for record in batch.records.drain(..) {
             let (line, after) = rest.split_at_checked(record.length).unwrap_or((rest, &[]));
             rest = after.get(1..).unwrap_or_default();
@@ -174,11 +177,12 @@ impl Writer {
                     if let Some(outage) = &mut self.outage {
                         outage.refused += 1;
                     }
-                    let _ = done.send(Err(AppendError::Unwritable { reason: reason.clone() }));
+                    bells.say(done, Err(AppendError::Unwritable { reason: reason.clone() }));
                 }
                 None => self.kept.push_back((record.pairing, line.to_vec())),
             }
         }
+        drop(bells);
     }
 
     fn failed(&mut self, error: &io::Error) -> Arc<str> {
