@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+import urllib.request
 
 from kit import gateway, places
 from kit.processes import Failed
@@ -88,6 +89,12 @@ class Stage:
                 if line.startswith(field + ":"):
                     return int(line.split()[1]) * 1024
         raise Failed(f"there is no {field}")
+
+    def admitted(self):
+        """Requests that were admitted and have ended, however they did."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.narrows.admin}/metrics", timeout=10) as metrics:
+            lines = metrics.read().decode().splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith("narrows_requests_total{"))
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.narrows.process.pid}/fd"))
