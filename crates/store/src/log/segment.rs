@@ -85,7 +85,6 @@ pub(crate) struct Segments {
     reserved: u64,
     /// What is there, as far as is known.
     extent: u64,
-    reserves: bool,
     mend: Mend,
 }
 
@@ -113,7 +112,6 @@ impl Segments {
             durable,
             reserved: durable,
             extent: durable,
-            reserves: true,
             mend: Mend::Sound,
         })
     }
@@ -122,12 +120,12 @@ impl Segments {
     /// returns, none. Returns where they begin.
     pub(crate) fn commit(&mut self, lines: &[u8], next: u64) -> io::Result<Place> {
         self.mend(next)?;
+        if self.durable >= self.limit || self.durable + lines.len() as u64 > self.extent {
+            // What makes the file longer, or begins another, hides that some of it was cut off.
+            self.in_place(self.extent.max(self.durable))?;
+        }
         if self.durable >= self.limit {
             self.rotate(next)?;
-        }
-        if self.extent <= self.durable {
-            // Nothing but the records themselves tells whether some were cut off, and the next write would hide it.
-            self.in_place(self.durable)?;
         }
         self.reserve(lines.len() as u64);
         if let Err(error) = self.file.write_at(lines, self.durable) {
@@ -218,6 +216,8 @@ impl Segments {
 
     /// Gives back what was reserved, so that the file ends with its last record.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
+        // To give the file back its length would hide what is gone.
+        self.lost()?;
         if self.reserved > self.durable {
             self.cut()?;
             self.file.sync()?;
@@ -236,14 +236,13 @@ impl Segments {
     /// A help, not a need: where it fails, writing extends the file.
     fn reserve(&mut self, length: u64) {
         let end = self.durable + length;
-        if !self.reserves || end <= self.reserved {
+        if end <= self.reserved {
             return;
         }
         let step = RESERVE.min(self.limit).max(1);
         let target = end.next_multiple_of(step);
         let from = self.reserved.max(self.durable);
         match self.file.reserve(from, target - from) {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserves = false,
             Ok(()) => (self.reserved, self.extent) = (target, target),
             // What a failure left is cut off with the rest.
             Err(_) => self.reserved = target,

@@ -125,14 +125,34 @@ async fn a_file_that_was_taken_away_is_no_log() {
 /// One that was cut can't be mended by writing on: the records that it had are gone.
 #[tokio::test]
 async fn a_file_that_was_cut_is_no_log() {
-    let directory = tempfile::tempdir().unwrap();
-    let (log, _) = open(directory.path());
-    log.append(Pairing::Event, event(0)).await.unwrap();
-    let path = writer(directory.path()).join(file_name(0));
-    let length = std::fs::metadata(&path).unwrap().len();
-    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
-    for n in 1..4 {
-        log.append(Pairing::Intent, intent(n)).await.unwrap_err();
+    let large = json!({ "text": "x".repeat(600 << 10) });
+    for (name, segment_bytes, next) in [
+        ("within what is reserved", 64 << 20, intent(1)),
+        ("beyond it", 64 << 20, serde_json::to_vec(&large).unwrap()),
+        ("before another segment", 1, intent(1)),
+    ] {
+        for left in [0, 10] {
+            let directory = tempfile::tempdir().unwrap();
+            let log = open_on(
+                directory.path(),
+                &FaultyDisk::default(),
+                LogOptions { segment_bytes, record_bytes: 1 << 20, ..options() },
+            );
+            log.append(Pairing::Event, event(0)).await.unwrap();
+            // The one that is written now: the last, where each record has a segment of its own.
+            let last = *list(&writer(directory.path())).unwrap().last().unwrap();
+            let path = writer(directory.path()).join(file_name(last));
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(left).unwrap();
+            for _ in 0..3 {
+                let error = log.append(Pairing::Intent, next.clone()).await.unwrap_err();
+                assert!(matches!(error, AppendError::Unwritable { .. }), "{name}, cut to {left}: {error:?}");
+            }
+            let _closed = log.close().await;
+            let (now, segments) =
+                (std::fs::metadata(&path).unwrap().len(), list(&writer(directory.path())).unwrap());
+            assert_eq!(segments.last(), Some(&last), "{name}, cut to {left}");
+            assert!(now == left || name == "within what is reserved", "{name}, cut to {left}: {now} bytes");
+        }
     }
 }
 
