@@ -33,8 +33,10 @@ const GAP: Duration = Duration::from_micros(30);
 const LONGEST_GAP: Duration = Duration::from_millis(1);
 /// More calls in progress than these make no difference.
 const MOST: usize = 34;
-/// Calls in progress are looked for among so many last records; what began before them is a stream.
+/// Calls in progress are looked for among so many last records, of a time between this and twice this; what began
+/// before them is a stream.
 const RECENT: u64 = 1024;
+const RECENTLY: Duration = Duration::from_millis(100);
 
 /// Records after which the followers are woken.
 pub(crate) const MANY: u64 = 1000;
@@ -75,6 +77,24 @@ pub(crate) struct Writer {
     outage: Option<Outage>,
     /// When the next batch may be taken though it could grow.
     not_before: Instant,
+    recent: Recent,
+}
+
+/// Where the log ended some time ago.
+struct Recent {
+    since: Instant,
+    then: u64,
+    before: u64,
+}
+
+impl Recent {
+    /// The first record that is recent, of a log that ends here.
+    fn first(&mut self, now: Instant, end: u64) -> u64 {
+        if now.duration_since(self.since) >= RECENTLY {
+            *self = Self { since: now, then: end, before: self.then };
+        }
+        self.before.max(end.saturating_sub(RECENT))
+    }
 }
 
 impl Writer {
@@ -97,6 +117,7 @@ impl Writer {
             kept: VecDeque::new(),
             outage: None,
             not_before: Instant::now(),
+            recent: Recent { since: Instant::now(), then: next, before: next },
         }
     }
 
@@ -141,7 +162,8 @@ impl Writer {
             open.apply(record.pairing, place);
             place.offset += record.length as u64 + 1;
         }
-        let in_progress = open.open.range(open.position.saturating_sub(RECENT)..).take(MOST).count();
+        let recent = self.recent.first(began, open.position);
+        let in_progress = open.open.range(recent..).take(MOST).count();
         drop(open);
         self.not_before = began + LONGEST_GAP.min(GAP * u32::try_from(in_progress).unwrap_or(0));
         let first = self.next;
@@ -256,4 +278,29 @@ pub(crate) fn note(kind: RecordKind, now: jiff::Timestamp, after: &serde_json::V
         trace: None,
     };
     Ok(record.encode()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_long_ago_is_a_stream() {
+        let begin = Instant::now();
+        let mut recent = Recent { since: begin, then: 10, before: 10 };
+        let mut check = |millis, end, expected| {
+            assert_eq!(
+                recent.first(begin + Duration::from_millis(millis), end),
+                expected,
+                "after {millis} ms"
+            );
+        };
+        check(99, 20, 10);
+        check(100, 30, 10);
+        check(199, 40, 10);
+        check(200, 50, 30);
+        check(210, 5000, 5000 - RECENT);
+        check(900, 5000, 5000 - RECENT);
+        check(1000, 5001, 5000);
+    }
 }
