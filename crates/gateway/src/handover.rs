@@ -55,16 +55,23 @@ impl Handover {
     }
 }
 
+/// Bytes that a client may still send. Nothing that it sends means anything, and each read is a turn of this thread.
+const IGNORED: usize = 64 * 1024;
+
 /// Sends a body to its end, or until the client leaves. What the client still sends is not read as a request.
 pub(crate) async fn pour(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut body: Reply) -> io::Result<()> {
-    let mut ignored = [0; 64];
+    let (mut ignored, mut left) = ([0; 64], IGNORED);
     loop {
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
             read = stream.read(&mut ignored) => match read? {
                 0 => return Ok(()),
-                _ => continue,
+                count if count <= left => {
+                    left -= count;
+                    continue;
+                }
+                _ => return Err(io::Error::other("the client sends what nobody reads")),
             },
         };
         match frame {

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    gateway::{self, Gateway},
+    gateway::Gateway,
     handover::{self, Handover},
     metrics::Present,
     patience::{Patience, Phase, Protocol},
@@ -160,10 +160,11 @@ const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
 
 fn configure(stream: &std::net::TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
-    Ok(())
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT) {
+        tracing::debug!(%error, "the kernel takes as much for a client as it likes");
+    }
+    stream.set_nodelay(true)
 }
 
 /// How each protocol is served.
@@ -239,10 +240,9 @@ impl Connection {
     }
 
     async fn https(self, stream: TcpStream, acceptor: TlsAcceptor) {
-        let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
-            () = async { draining.cancelled().await; tokio::time::sleep(parting).await } => return,
+            () = self.parted(1) => return,
         };
         match shaken {
             Ok(Ok(stream)) => self.http(stream).await,
@@ -254,15 +254,20 @@ impl Connection {
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         // In a box that is gone when a stream is all that is left.
         let Some((stream, body)) = Box::pin(self.exchanges(stream)).await else { return };
-        let (draining, parting) = (self.gateway.draining(), self.gateway.settings().limits.parting);
         let poured = tokio::select! {
             poured = handover::pour(stream, body) => poured,
             // The body has ended by then, and the client does not take it.
-            () = async { draining.cancelled().await; tokio::time::sleep(2 * parting).await } => return,
+            () = self.parted(2) => return,
         };
         if let Err(error) = poured {
             tracing::debug!(%error, peer = %self.peer, "stream ended");
         }
+    }
+
+    /// Ends so many times the time of parting after this process began to end.
+    async fn parted(&self, times: u32) {
+        self.gateway.draining().cancelled().await;
+        tokio::time::sleep(self.gateway.settings().limits.parting * times).await;
     }
 
     /// Answers requests, until there are no more or one is answered with a stream that is to be sent from here.
@@ -277,7 +282,7 @@ impl Connection {
         let mut stream = Patience::new(stream, phase.clone(), limits.header_timeout);
         let protocol = tokio::select! {
             protocol = stream.protocol() => protocol,
-            () = async { self.gateway.draining().cancelled().await; tokio::time::sleep(limits.parting).await } => return None,
+            () = self.parted(1) => return None,
         };
         let service = self.service(&phase, &busy, &handover);
         let attended = match protocol {
@@ -330,7 +335,7 @@ impl Connection {
             async move {
                 let mut response = match phase.is_ambiguous() {
                     false => gateway.answer(&ip, request).await,
-                    true => gateway::refuse_framing(),
+                    true => Gateway::refuse_framing(),
                 };
                 response.body_mut().hold(sign);
                 match version {
@@ -362,7 +367,7 @@ impl Connection {
     {
         let limits = &self.gateway.settings().limits;
         let draining = self.gateway.draining();
-        let mut heads = phase.heads();
+        let mut progress = phase.progress();
         let mut parted = Parted::Not;
         loop {
             let pause = if parted == Parted::Not { limits.idle_timeout } else { limits.parting };
@@ -385,11 +390,11 @@ impl Connection {
                     if parted == Parted::Said {
                         parted = Parted::Waited;
                         connection.as_mut().graceful_shutdown();
-                    } else if phase.is_quiet(heads) && Arc::strong_count(busy) <= 2 {
+                    } else if phase.progress() == progress && Arc::strong_count(busy) <= 2 {
                         // One is here and one with the service; each request in progress holds another.
                         return Attended::Idle;
                     }
-                    heads = phase.heads();
+                    progress = phase.progress();
                 }
             }
         }

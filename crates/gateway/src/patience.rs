@@ -41,6 +41,8 @@ pub(crate) struct Phase(Arc<Progress>);
 #[derive(Debug, Default)]
 struct Progress {
     heads: AtomicU64,
+    /// Bytes written.
+    sent: AtomicU64,
     in_request: AtomicBool,
     parting: AtomicBool,
     unsent: AtomicBool,
@@ -77,9 +79,10 @@ impl Phase {
         !self.0.unsent.load(Ordering::Acquire)
     }
 
-    /// Whether no head was completed since there were so many, and all that was to be written is.
-    pub(crate) fn is_quiet(&self, heads: u64) -> bool {
-        self.heads() == heads && self.is_written()
+    /// How far it is: it stands still while this does not change. A client that does not read what it asked for makes
+    /// it stand still as one that asks for nothing.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.heads(), self.0.sent.load(Ordering::Relaxed))
     }
 
     fn written<T>(&self, polled: Poll<T>) -> Poll<T> {
@@ -192,8 +195,11 @@ impl<S> Patience<S> {
 
     /// Takes note of what became of an attempt to write.
     fn wrote(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let (Watch::Http2(frames), Poll::Ready(Ok(count))) = (&mut self.watch, &polled) {
-            frames.wrote(*count);
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.phase.0.sent.fetch_add(*count as u64, Ordering::Relaxed);
+            if let Watch::Http2(frames) = &mut self.watch {
+                frames.wrote(*count);
+            }
         }
         self.phase.written(polled)
     }
