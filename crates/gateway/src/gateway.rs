@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     anonymous::Failures,
     clock::{Clock, RequestIds},
-    concurrency::{self, Concurrency},
+    concurrency::{self, Concurrency, InProgress},
     context::{Context, traceparent},
     edge::{self, Head, Verb},
     enforcer::{Enforcer, Facts, Origin},
@@ -118,7 +118,7 @@ impl Gateway {
             parts.spans,
         );
         let empty = Published { snapshot: Arc::new(Snapshot::empty()), upstreams: HashMap::new() };
-        let bodies = Room::new(parts.settings.limits.bodies_bytes);
+        let bodies = Room::new(parts.settings.limits.bodies_bytes, parts.settings.limits.body_bytes);
         Arc::new(Self {
             settings: parts.settings,
             authenticator: parts.authenticator,
@@ -184,22 +184,20 @@ impl Gateway {
         self.draining.cancel();
     }
 
+    /// Answers a request on a connection where it can't be told any more what is a request. The connection ends.
+    pub(crate) fn refuse_framing() -> Response<Reply> {
+        let mut response = finished(Err(EdgeRefusal::Framing.into()));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// Answers one request from the peer at `ip`. Every outcome is a response.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         ip: &Arc<str>,
         request: Request<Incoming>,
     ) -> Response<Reply> {
-        let mut response = match self.route(ip, request).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(%refusal, "refused");
-                refusal.into_response()
-            }
-        };
-        let nosniff = HeaderValue::from_static("nosniff");
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-        response
+        finished(self.route(ip, request).await)
     }
 
     async fn route(
@@ -240,13 +238,12 @@ impl Gateway {
         body: Incoming,
     ) -> Result<Response<Reply>, Refusal> {
         let limit = self.settings.limits.principal_concurrency;
-        let counter =
-            arrival.identity.in_progress(|| self.concurrency.counter(arrival.identity.subject_digest));
-        let slot = concurrency::enter(counter, limit).ok_or(Refusal::Busy { id: None, limit })?;
+        let principal = arrival.identity.in_progress(|| self.concurrency.of(arrival.identity.subject_digest));
+        let slot = concurrency::enter(principal, limit).ok_or(Refusal::Busy { id: None, limit })?;
         let present = self.metrics.request();
         let mut place = self.bodies.place();
         let body = match verb {
-            Verb::Post => self.read(body, &mut place).await?,
+            Verb::Post => self.read(body, &mut place, slot.principal()).await?,
             Verb::Get | Verb::Delete => Bytes::new(),
         };
         let Some(upstream) = self.reachable(&arrival) else {
@@ -385,7 +382,12 @@ impl Gateway {
     }
 
     /// Reads a body within its size and time, and within what all bodies may take.
-    async fn read(&self, mut body: Incoming, place: &mut Place<'_>) -> Result<Bytes, EdgeRefusal> {
+    async fn read(
+        &self,
+        mut body: Incoming,
+        place: &mut Place<'_>,
+        principal: &Arc<InProgress>,
+    ) -> Result<Bytes, EdgeRefusal> {
         let limits = &self.settings.limits;
         let reading = async {
             let mut gathered = Gathered::default();
@@ -397,7 +399,7 @@ impl Gateway {
                 if gathered.len() > limits.body_bytes {
                     return Err(EdgeRefusal::BodyTooLarge(limits.body_bytes));
                 }
-                if !body.is_end_stream() && !place.grow(gathered.len()) {
+                if !body.is_end_stream() && !place.grow(principal, gathered.len()) {
                     return Err(EdgeRefusal::NoRoom);
                 }
             }
@@ -451,10 +453,14 @@ impl Gateway {
     }
 }
 
-/// The answer to a request on a connection where it can't be told any more what is a request. The connection ends.
-pub(crate) fn refuse_framing() -> Response<Reply> {
-    let mut response = Refusal::from(EdgeRefusal::Framing).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// What every response has.
+fn finished(routed: Result<Response<Reply>, Refusal>) -> Response<Reply> {
+    let mut response = routed.unwrap_or_else(|refusal| {
+        tracing::debug!(%refusal, "refused");
+        refusal.into_response()
+    });
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response
 }
 

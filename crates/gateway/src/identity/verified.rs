@@ -1,6 +1,6 @@
 //! What a verified token is worth: the principal, and how long and under which conditions that stays true.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicU32};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest;
@@ -9,6 +9,8 @@ use narrows_core::{
     policy::{Grants, Snapshot},
     principal::Principal,
 };
+
+use crate::concurrency::InProgress;
 
 use super::{
     ClaimFault,
@@ -34,7 +36,7 @@ pub struct Identity {
     key: Fingerprint,
     epochs: Epochs,
     revocations: Arc<Revocations>,
-    in_progress: OnceLock<Arc<AtomicU32>>,
+    in_progress: OnceLock<Arc<InProgress>>,
     /// The roles of the principal in the snapshot that was asked last.
     grants: ArcSwapOption<(Revision, Grants)>,
 }
@@ -79,8 +81,8 @@ impl Identity {
         })
     }
 
-    /// The counter of the principal's requests in progress, found once for each token.
-    pub fn in_progress(&self, find: impl FnOnce() -> Arc<AtomicU32>) -> &Arc<AtomicU32> {
+    /// What the principal has in progress, found once for each token.
+    pub fn in_progress(&self, find: impl FnOnce() -> Arc<InProgress>) -> &Arc<InProgress> {
         self.in_progress.get_or_init(find)
     }
 

@@ -10,6 +10,7 @@
 
 mod framing;
 mod legacy;
+mod limits;
 mod parting;
 mod stateless;
 mod streams;
