@@ -51,7 +51,11 @@ impl Workers {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let handle = runtime.handle().clone();
             let stop = workers.stop.clone();
-            let body = move || runtime.block_on(stop.cancelled());
+            let body = move || {
+                runtime.block_on(stop.cancelled());
+                // The end must not wait for a name that is looked up for nobody any more.
+                runtime.shutdown_background();
+            };
             let thread = std::thread::Builder::new().name(format!("gateway-{number}")).spawn(body)?;
             workers.all.push(Worker { handle, connections: Arc::default(), thread });
         }
