@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 /// What a connection begins with, and the most that it can save up.
 const MOST: u32 = 1000;
-/// How many more there are for each second.
-const PER_SECOND: u32 = 100;
+/// There is one more after each such time.
+const EACH: Duration = Duration::from_millis(10);
 /// There is one more for so many bytes sent. An answer to a ping has 17 bytes and a piece of one byte has ten, so that
 /// neither pays for the frame that asked for it; a client that opens its windows for each event pays with the event.
 const BYTES_SENT: u32 = 32;
@@ -77,9 +77,7 @@ impl Frames {
         if asks(kind) {
             return true;
         }
-        if self.allowance == 0 {
-            self.grow();
-        }
+        self.grow();
         let left = self.allowance.checked_sub(1);
         self.allowance = left.unwrap_or(0);
         left.is_some()
@@ -87,10 +85,11 @@ impl Frames {
 
     fn grow(&mut self) {
         let passed = self.grown.elapsed();
-        let more = passed.as_millis().saturating_mul(PER_SECOND.into()) / 1000;
+        let more = passed.as_nanos() / EACH.as_nanos();
         if more > 0 {
-            self.grown += Duration::from_millis(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
-            self.add(u32::try_from(more).unwrap_or(u32::MAX));
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            self.grown += EACH.saturating_mul(more);
+            self.add(more);
         }
     }
 
@@ -144,11 +143,14 @@ mod tests {
         let mut frames = Frames::new();
         assert_eq!(let_through(&mut frames, PING, MOST), MOST);
         // Bit by bit, so that nothing is lost to rounding.
-        for _ in 0..1000 {
-            tokio::time::advance(Duration::from_millis(1)).await;
-            frames.grow();
+        for (step, expected) in [(1, 100), (7, 100), (19, 100), (250, 100)] {
+            for _ in 0..1000_u64.div_ceil(step) {
+                tokio::time::advance(Duration::from_millis(step)).await;
+                frames.grow();
+            }
+            let seen = let_through(&mut frames, PING, MOST);
+            assert!((expected..expected + 3).contains(&seen), "{seen} in a second of {step} ms each");
         }
-        assert_eq!(let_through(&mut frames, PING, MOST), PER_SECOND);
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert_eq!(let_through(&mut frames, PING, 2 * MOST), MOST);
     }
