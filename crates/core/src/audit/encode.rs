@@ -8,38 +8,54 @@ use super::record::{Actor, DecisionRecord, Object, OutcomeRecord, Record, Reques
 
 /// The record's line. Only numbers and whole objects, which serde_json writes, can fail.
 pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    // All members by name, here and below: one that is added must be written too.
+    let Record {
+        id,
+        time,
+        kind,
+        intent,
+        actor,
+        source,
+        object,
+        request,
+        decision,
+        before,
+        after,
+        outcome,
+        trace,
+    } = record;
     let mut text = Text(Vec::with_capacity(1024));
-    text.raw("{\"id\":").string(record.id);
-    text.raw(",\"time\":").string(record.time);
-    text.raw(",\"kind\":").json(&record.kind)?;
-    if let Some(intent) = &record.intent {
+    text.raw("{\"id\":").string(id);
+    text.raw(",\"time\":").string(time);
+    text.raw(",\"kind\":").json(kind)?;
+    if let Some(intent) = intent {
         text.raw(",\"intent\":").json(intent)?;
     }
-    if let Some(actor) = &record.actor {
+    if let Some(actor) = actor {
         text.raw(",\"actor\":").actor(actor);
     }
-    if let Some(source) = &record.source {
+    if let Some(source) = source {
         text.raw(",\"source\":").source(source);
     }
-    if let Some(object) = &record.object {
+    if let Some(object) = object {
         text.raw(",\"object\":").object(object);
     }
-    if let Some(request) = &record.request {
+    if let Some(request) = request {
         text.raw(",\"request\":").request(request);
     }
-    if let Some(decision) = &record.decision {
+    if let Some(decision) = decision {
         text.raw(",\"decision\":").decision(decision);
     }
-    if let Some(before) = record.before {
+    if let Some(before) = before {
         text.raw(",\"before\":").json(before)?;
     }
-    if let Some(after) = record.after {
+    if let Some(after) = after {
         text.raw(",\"after\":").json(after)?;
     }
-    if let Some(outcome) = &record.outcome {
+    if let Some(outcome) = outcome {
         text.raw(",\"outcome\":").outcome(outcome)?;
     }
-    text.optional(",\"trace\":", record.trace).raw("}");
+    text.optional(",\"trace\":", *trace).raw("}");
     Ok(text.0)
 }
 
@@ -101,51 +117,56 @@ impl Text {
     }
 
     fn actor(&mut self, actor: &Actor<'_>) {
-        self.raw("{\"kind\":").string(actor.kind);
-        self.raw(",\"issuer\":").string(actor.issuer);
-        self.raw(",\"subject\":").string(actor.subject);
-        self.optional(",\"onBehalfOf\":", actor.on_behalf_of).raw(",\"groups\":[");
-        for (index, group) in actor.groups.iter().enumerate() {
+        let Actor { kind, issuer, subject, on_behalf_of, groups } = actor;
+        self.raw("{\"kind\":").string(kind);
+        self.raw(",\"issuer\":").string(issuer);
+        self.raw(",\"subject\":").string(subject);
+        self.optional(",\"onBehalfOf\":", *on_behalf_of).raw(",\"groups\":[");
+        for (index, group) in groups.iter().enumerate() {
             self.raw(if index == 0 { "" } else { "," }).string(group);
         }
         self.raw("]}");
     }
 
     fn source(&mut self, source: &Source<'_>) {
-        self.raw("{\"ip\":").string(source.ip);
-        self.raw(",\"userAgent\":").string(source.user_agent).raw("}");
+        let Source { ip, user_agent } = source;
+        self.raw("{\"ip\":").string(ip);
+        self.raw(",\"userAgent\":").string(user_agent).raw("}");
     }
 
     fn object(&mut self, object: &Object<'_>) {
-        self.raw("{\"kind\":").string(object.kind);
-        let namespace = if object.namespace.is_empty() { None } else { Some(object.namespace) };
-        self.optional(",\"namespace\":", namespace);
-        self.raw(",\"name\":").string(object.name).raw("}");
+        let Object { kind, namespace, name } = object;
+        self.raw("{\"kind\":").string(kind);
+        self.optional(",\"namespace\":", Some(*namespace).filter(|namespace| !namespace.is_empty()));
+        self.raw(",\"name\":").string(name).raw("}");
     }
 
     fn request(&mut self, request: &RequestRecord<'_>) {
-        self.raw("{\"id\":").string(request.id);
-        self.optional(",\"session\":", request.session);
-        self.raw(",\"method\":").string(request.method);
-        self.optional(",\"tool\":", request.tool);
-        self.optional(",\"resource\":", request.resource);
-        self.optional(",\"prompt\":", request.prompt);
-        self.optional(",\"revision\":", request.revision);
-        self.optional(",\"argsDigest\":", request.args_digest).raw("}");
+        let RequestRecord { id, session, method, tool, resource, prompt, revision, args_digest } = request;
+        self.raw("{\"id\":").string(id);
+        self.optional(",\"session\":", *session);
+        self.raw(",\"method\":").string(method);
+        self.optional(",\"tool\":", *tool);
+        self.optional(",\"resource\":", *resource);
+        self.optional(",\"prompt\":", *prompt);
+        self.optional(",\"revision\":", *revision);
+        self.optional(",\"argsDigest\":", *args_digest).raw("}");
     }
 
     fn decision(&mut self, decision: &DecisionRecord<'_>) {
-        self.raw("{\"effect\":").string(decision.effect);
-        self.raw(",\"rule\":").string(decision.rule);
-        self.raw(",\"snapshotRevision\":").string(decision.snapshot_revision);
-        self.raw(",\"mode\":").string(decision.mode).raw("}");
+        let DecisionRecord { effect, rule, snapshot_revision, mode } = decision;
+        self.raw("{\"effect\":").string(effect);
+        self.raw(",\"rule\":").string(rule);
+        self.raw(",\"snapshotRevision\":").string(snapshot_revision);
+        self.raw(",\"mode\":").string(mode).raw("}");
     }
 
     fn outcome(&mut self, outcome: &OutcomeRecord<'_>) -> Result<(), serde_json::Error> {
-        self.raw("{\"status\":").string(outcome.status);
-        self.optional(",\"error\":", outcome.error);
-        self.raw(",\"durationMs\":").json(&outcome.duration_ms)?;
-        self.raw(",\"bytes\":").json(&outcome.bytes)?.raw("}");
+        let OutcomeRecord { status, error, duration_ms, bytes } = outcome;
+        self.raw("{\"status\":").string(status);
+        self.optional(",\"error\":", *error);
+        self.raw(",\"durationMs\":").json(duration_ms)?;
+        self.raw(",\"bytes\":").json(bytes)?.raw("}");
         Ok(())
     }
 }
