@@ -213,4 +213,29 @@ mod tests {
             "is not an ordinary file",
         );
     }
+
+    #[test]
+    fn every_published_key_is_known() {
+        let bytes = |text: &str| {
+            let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+            pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect::<Vec<u8>>()
+        };
+        // RFC 8032 section 7.1, in its order.
+        let mut seeds: Vec<Vec<u8>> = [
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "f5e5767cf153319517630f226876b86c8160cc583bc013744c6bf255f5cc0ee5",
+            "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        ]
+        .map(bytes)
+        .into();
+        seeds.extend([0, 1, 255].map(|byte| vec![byte; 32]));
+        seeds.extend([0, 1].map(|first| (first..first + 32).collect()));
+        let public = seeds.iter().map(|seed| {
+            let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(seed).unwrap();
+            hex(aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref())
+        });
+        assert_eq!(public.collect::<Vec<_>>(), PUBLISHED);
+    }
 }
