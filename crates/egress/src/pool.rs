@@ -85,7 +85,7 @@ impl Pool {
         if waiting < self.limits.max_waiting { Ok(place) } else { Err(EgressError::Busy { waiting }) }
     }
 
-    /// The connection that this thread used last and that is still good.
+    /// The connection of this thread's shelf that was used last and is still good.
     pub(crate) fn take(&self) -> Option<Box<Link>> {
         let now = Instant::now();
         loop {
@@ -107,8 +107,12 @@ impl Pool {
         }
     }
 
-    /// The shelf of this thread.
+    /// The shelf of this thread, if anything is kept.
     fn shelf(&self) -> Option<&Mutex<Shelf>> {
+        if self.shelf_limit == 0 {
+            // A thread that keeps nothing has no number, so that the numbers of those that do are dense.
+            return None;
+        }
         self.shelves.get(thread_number() % self.shelves.len().max(1))
     }
 

@@ -208,7 +208,8 @@ impl Upstream {
 
     fn explain(&self, error: &EgressError) -> UpstreamFailure {
         // What went wrong may name addresses inside; that is for the log alone.
-        tracing::warn!(server = %self.id, %error, "the server can't be reached");
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(server = %self.id, %error, cause, "no exchange with the server");
         if error.is_connect() {
             let known = self.health.unavailable(&self.id);
             UpstreamFailure::Unavailable(known.unwrap_or_else(|| "it can't be reached".to_owned()))

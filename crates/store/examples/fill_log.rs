@@ -1,5 +1,5 @@
 //! Fills the log of an installation that is stopped with calls, as `narrows up` would have recorded them: for
-//! `bench/history`, which measures what a long history costs. The records go the way of all records.
+//! `bench/scale`, which measures what a long history costs. The records go the way of all records.
 //!
 //! `fill_log LOG ORIGIN KEY RECORDS`: the directory `log` of a data directory, the name of its log, the file of its
 //! key, and how many records it is to have.
@@ -71,7 +71,7 @@ fn intent(number: u64, now: Timestamp) -> Vec<u8> {
 fn outcome(number: u64, begun: Timestamp, intent: u64) -> Vec<u8> {
     let now = Timestamp::now();
     format!(
-        r#"{{"id":"{}","time":"{}","kind":"request.completed","intent":{intent},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{}","method":"tools/call","revision":"2026-07-28"}},"outcome":{{"status":"ok","durationMs":1.523,"bytes":321}}}}"#,
+        r#"{{"id":"{}","time":"{}","kind":"request.completed","intent":{intent},"object":{{"kind":"McpServer","namespace":"dev","name":"files"}},"request":{{"id":"{}","method":"tools/call"}},"outcome":{{"status":"ok","durationMs":1.523,"bytes":321}}}}"#,
         id(number + (1 << 48), now),
         record_time(now),
         id(number, begun),

@@ -199,7 +199,11 @@ impl Pump {
             () = draining.cancelled(), if self.aim == Aim::Listen => Heard::Drain,
             frame = self.body.frame() => match frame {
                 Some(Ok(frame)) => frame.into_data().map_or(Heard::Data(Bytes::new()), Heard::Data),
-                Some(Err(_)) => Heard::Broken,
+                Some(Err(error)) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(server = %context.server, %error, cause, "the server's event stream broke off");
+                    Heard::Broken
+                }
                 None => Heard::End,
             },
             () = tokio::time::sleep(keep_alive) => Heard::Silence,

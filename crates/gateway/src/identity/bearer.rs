@@ -35,8 +35,8 @@ pub(super) fn presented<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Resu
     Ok(token)
 }
 
-/// Whether it has the shape of a signed token. Nothing that has not is ever looked for among the verified ones under
-/// another text, so that one which was found there needs no second look.
+/// Whether it has the shape of a signed token. This is asked only of one that is not among the verified ones: those are
+/// found by a digest of their whole text, and only what passed this was ever put there.
 pub(super) fn check_shape(token: &str) -> Result<(), AuthFailure> {
     if is_compact_jws(token) { Ok(()) } else { Err(PresentationFault::Shape.into()) }
 }

@@ -93,8 +93,8 @@ impl KeySet {
         Self::parse_with_copy(bytes).map(|(set, _)| set)
     }
 
-    /// Besides, a set of the usable keys alone, to be kept: what else was published, a private key by mistake or
-    /// a symmetric one, is not written down.
+    /// Besides, a set of the usable keys alone, each as it was published, to be kept: what else was published, a
+    /// private key by mistake or a symmetric one, is not written down.
     pub(super) fn parse_with_copy(bytes: &[u8]) -> Result<(Self, Vec<u8>), KeySetFault> {
         let document = Document::parse(bytes, &Limits::SERVER).map_err(|_| KeySetFault::Json)?;
         let list = document.root().get("keys").ok_or(KeySetFault::Shape)?;
@@ -104,21 +104,16 @@ impl KeySet {
         if list.elements().count() > MAX_KEYS {
             return Err(KeySetFault::TooMany);
         }
-        let mut keys: Vec<Key> = Vec::new();
-        let mut copy = String::from("{\"keys\":[");
-        for jwk in list.elements() {
-            let Some(key) = Key::parse(jwk) else { continue };
-            if !keys.is_empty() {
-                copy.push(',');
-            }
-            copy.push_str(jwk.raw());
-            keys.push(key);
-        }
-        copy.push_str("]}");
+        let mut found: Vec<(Key, &str)> =
+            list.elements().filter_map(|jwk| Key::parse(jwk).map(|key| (key, jwk.raw()))).collect();
         // Two keys of one name: neither can be told to be the one meant.
-        let ids: Vec<Option<String>> = keys.iter().map(|key| key.id.clone()).collect();
-        keys.retain(|key| key.id.is_none() || ids.iter().filter(|id| **id == key.id).count() == 1);
-        if keys.is_empty() { Err(KeySetFault::NoneUsable) } else { Ok((Self { keys }, copy.into_bytes())) }
+        let ids: Vec<Option<String>> = found.iter().map(|(key, _)| key.id.clone()).collect();
+        found.retain(|(key, _)| key.id.is_none() || ids.iter().filter(|id| **id == key.id).count() == 1);
+        if found.is_empty() {
+            return Err(KeySetFault::NoneUsable);
+        }
+        let (keys, texts): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        Ok((Self { keys }, format!("{{\"keys\":[{}]}}", texts.join(",")).into_bytes()))
     }
 
     /// The set of one Ed25519 key.

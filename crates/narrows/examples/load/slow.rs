@@ -99,12 +99,14 @@ async fn keep_up(endpoints: &[Endpoint], kinds: Vec<Kind>) -> anyhow::Result<Val
             () = &mut end => break,
         };
         match said {
-            Some(None) => begun += 1,
+            Some(None) => {
+                begun += 1;
+                if begun == wanted {
+                    println!("ready");
+                }
+            }
             Some(Some(reason)) => ended.fail(reason),
             None => break,
-        }
-        if begun == wanted {
-            println!("ready");
         }
     }
     workers.shutdown().await;
