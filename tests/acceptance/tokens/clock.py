@@ -82,7 +82,7 @@ class Stage:
         self.found["checks"].append((f"clock: {name}", [] if answer.status == 200 else [f"{answer.status} after 45 s"]))
 
 
-def run(processes, keys, recorder, lure, mark, directory, found):
+def run(processes, keys, recorder, mark, directory, found):
     faketime = library()
     if faketime is None:
         found["not run"] = ("the clock stepped and stopped", "there is no libfaketime (Debian: libfaketime)")

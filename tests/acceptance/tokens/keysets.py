@@ -84,7 +84,7 @@ class Scene:
         return answer, time.monotonic() - begin
 
 
-def run(processes, server, recorder, lure, mark, directory, found, authority):
+def run(processes, server, recorder, mark, directory, found, lure, authority):
     scene = Scene(server, mark, found)
     good = key_set(scene.key.jwk())
     tls = {
@@ -94,7 +94,7 @@ def run(processes, server, recorder, lure, mark, directory, found, authority):
         "tls-other-host": KeyServer(authority.context("other-host", host="127.0.0.2")),
     }
     own = free_port()
-    bad = hostile(scene, lure, own)
+    bad = hostile(scene, lure)
     issuers = {name: scene.provider(name, answer) for name, answer in bad.items() if answer is not None}
     issuers |= {name: scene.provider(name, jwksUrl=None) for name in discovered(scene, lure, own, mark)}
     for name, base in tls.items():
@@ -154,14 +154,14 @@ def run(processes, server, recorder, lure, mark, directory, found, authority):
         server.set("/flood-hang/keys", hang)
         server.set("/outage/keys", status(500))
         server.set("/emptied/keys", key_set())
-        refuse_all(scene, pool, issuers, tls)
-        recover(scene, pool, issuers, tls, good)
+        refuse_all(scene, pool, issuers)
+        recover(scene, pool, issuers, good)
         rotate(scene, begin, over_time["rotated"], (leaving, staying, coming), stream)
         time.sleep(max(0, begin + PATIENCE - time.monotonic()))
         over.set()
         sent = sum(future.result() for future in floods)
         scene.check("key sets: good tokens are accepted at once, whatever goes on beside them", watch.result())
-    asked_seldom(scene, sent, begin)
+    asked_seldom(scene, sent)
     memory(scene)
     for base in tls.values():
         base.__exit__()
@@ -170,7 +170,7 @@ def run(processes, server, recorder, lure, mark, directory, found, authority):
     )
 
 
-def hostile(scene, lure, own):
+def hostile(scene, lure):
     """Key sets that are none. Each becomes a good one later."""
     key, good = scene.key, json.dumps({"keys": [scene.key.jwk()]})
     answers = {
@@ -245,7 +245,7 @@ WELL = {"found-well", "tls-good"}
 FOREVER = {"bad-no-listener", "bad-own-listener"}
 
 
-def refuse_all(scene, pool, issuers, tls):
+def refuse_all(scene, pool, issuers):
     """No keys, no verdict: 503, in the same words for all, at each door; and nobody is kept waiting for long."""
     answers = dict(zip(issuers, pool.map(lambda issuer: scene.ask(scene.token(issuer)), issuers.values())))
     looks = set()
@@ -282,7 +282,7 @@ def refuse_all(scene, pool, issuers, tls):
     )
 
 
-def recover(scene, pool, issuers, tls, good):
+def recover(scene, pool, issuers, good):
     """Once the server is well, so is its issuer, without a restart and without being asked."""
     mended = {name: issuer for name, issuer in issuers.items() if name.startswith("bad-") and name not in FOREVER}
     for name in mended:
@@ -407,7 +407,7 @@ def watch_the_good(scene, issuers, over):
     return problems[:5]
 
 
-def asked_seldom(scene, sent, begin):
+def asked_seldom(scene, sent):
     print(f"key sets: {sent} tokens named unknown keys in {PATIENCE} s")
     scene.check("control: the flood was one", [] if sent > 100 else [f"{sent} tokens"])
     for name in ("flood", "flood-hang"):

@@ -5,7 +5,6 @@ import gzip
 import zlib
 
 from .case import (
-    ARGUMENTS,
     EITHER,
     ERAS,
     EVIL,
@@ -18,7 +17,6 @@ from .case import (
     Message,
     call,
     named,
-    quoted,
     utf8,
 )
 

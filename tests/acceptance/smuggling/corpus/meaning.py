@@ -4,7 +4,6 @@ import itertools
 import json
 
 from .case import (
-    ARGUMENTS,
     ERAS,
     EITHER,
     EVIL,

@@ -1,6 +1,6 @@
 """Bytes that are not quite JSON, or JSON to some: encodings, surroundings, leniences of syntax."""
 
-from .case import ARGUMENTS, ERAS, EVIL, MARK, RUNS, SAFE, Group, Message, call, obj, utf8
+from .case import ERAS, EVIL, MARK, RUNS, SAFE, Group, Message, call, obj, utf8
 
 # Sequences that are no UTF-8, and what some decoders make of them.
 BROKEN = {

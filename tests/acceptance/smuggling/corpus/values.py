@@ -1,6 +1,6 @@
 """Values: numbers that readers round, ids, types, and sizes."""
 
-from .case import ARGUMENTS, ERAS, EITHER, EVIL, MARK, RUNS, SAFE, STATELESS, Group, Message, call, obj, quoted
+from .case import ARGUMENTS, ERAS, EVIL, MARK, RUNS, SAFE, STATELESS, Group, Message, call, obj, quoted
 
 
 def numbers():
