@@ -74,6 +74,8 @@ class Processes:
         self.running.clear()
 
     def __enter__(self):
+        # Told to end, a program still ends what it has started.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         return self
 
     def __exit__(self, *_):

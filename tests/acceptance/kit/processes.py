@@ -28,8 +28,10 @@ class Processes:
         return self
 
     def __exit__(self, *_):
-        while self.running:
-            self.end(self.running[-1])
+        # All of them, the last first, also where one does not end as it should.
+        with contextlib.ExitStack() as stack:
+            for process in self.running:
+                stack.callback(self.end, process)
 
     def start(self, name, command, environment=None, directory=None, piped=False, stdin=subprocess.DEVNULL):
         """Starts a command; stdout and stderr go to files named after `name`. Its stdin is empty, or a pipe from here,
