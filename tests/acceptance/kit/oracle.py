@@ -20,7 +20,7 @@ class Oracle:
         self.outages, self.quiet = outages, quiet
         self.ends = {} if endings else None  # digest of the arguments -> status
         self.refused = set()
-        self.allowed = {"0", *allowed}
+        self.allowed = {"0", *allowed, *(["503"] if outages else [])}
         self.directory = data / "log" / "local"
         self.digest = digests(data)
         self.executed, self.calls = [Lines(path) for path in executed], Lines(calls)
@@ -187,16 +187,17 @@ class Oracle:
         elif status == "403":
             if digest not in self.denied and not self.outages:
                 self.violation(f"{identity} was refused, and no record says so")
-        elif status == "503" and self.outages:
-            self.refused.add(digest)
-        elif status not in self.allowed:
-            self.violation(f"{identity} was answered with {status}")
+        else:
+            if status == "503":
+                self.refused.add(digest)
+            if status not in self.allowed:
+                self.violation(f"{identity} was answered with {status}")
 
     def end(self):
         """After an end in order: nothing is open, each answered call has its outcome, nothing ran that was refused."""
         self.look()
         if self.refused & self.ran:
-            self.violation(f"{len(self.refused & self.ran)} calls were refused for want of a record and ran")
+            self.violation(f"{len(self.refused & self.ran)} calls were refused with 503 and ran")
         if self.open:
             self.violation(f"{len(self.open)} intents have no outcome, {next(iter(self.open))} among them")
         if self.awaited:
