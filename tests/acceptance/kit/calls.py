@@ -53,10 +53,14 @@ class Caller:
 
     async def call(self, tool, arguments):
         """`tools/call` without a session."""
+        return await self.post(*self.stateless(tool, arguments))
+
+    def stateless(self, tool, arguments):
+        """The message of such a call, and its headers."""
         self.number += 1
         params = {"name": tool, "arguments": arguments, "_meta": META}
         headers = f"MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
-        return await self.post({"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params}, headers)
+        return {"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params}, headers
 
     async def call_in_session(self, tool, arguments):
         """`tools/call` in this caller's session. A session that is not known any more is forgotten."""
@@ -72,12 +76,7 @@ class Caller:
         await self.connect()
         writer, reader = self.writer, self.reader
         self.writer = self.reader = None
-        self.number += 1
-        params = {"name": tool, "arguments": arguments, "_meta": META}
-        message = {"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params}
-        body = json.dumps(message, separators=(",", ":"))
-        headers = f"MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
-        writer.write(f"{self.fixed}{headers}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        writer.write(self.request(*self.stateless(tool, arguments)))
         came = 0
         # An answer that is cut off may end with a reset.
         with contextlib.suppress(ConnectionError):
@@ -96,12 +95,11 @@ class Caller:
 
     async def post(self, message, headers=""):
         """Sends a message and reads what comes. Never sends it twice."""
-        body = json.dumps(message, separators=(",", ":"))
-        text = f"{self.fixed}{headers}Content-Length: {len(body)}\r\n\r\n{body}"
+        text = self.request(message, headers)
         answer = Answer()
         try:
             await self.connect()
-            self.writer.write(text.encode())
+            self.writer.write(text)
             async with asyncio.timeout(self.patience):
                 await self.read(answer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
@@ -111,6 +109,10 @@ class Caller:
             self.close()
             raise
         return answer
+
+    def request(self, message, headers):
+        body = json.dumps(message, separators=(",", ":"))
+        return f"{self.fixed}{headers}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
     async def read(self, answer):
         head = await self.reader.readuntil(b"\r\n\r\n")
