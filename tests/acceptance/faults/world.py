@@ -26,16 +26,18 @@ Call = collections.namedtuple("Call", "identity kind sent done answer")
 
 
 class World:
-    """`good` and `other` behave; the rest, in a process of their own, do not."""
+    """`good` and `other` behave; the rest, in a process of their own, do not. `outages`: its disk will fail. `allowed`:
+    HTTP statuses that are no fault in it."""
 
-    def __init__(self, processes, out, name, prefix=(), environment=None, data=None, allowed=()):
+    def __init__(self, processes, out, name, prefix=(), environment=None, data=None, allowed=(), outages=False):
         self.processes, self.name = processes, name
         self.directory = out / name
         self.directory.mkdir()
-        self.executed, self.calls_file = self.directory / "executed", self.directory / "calls"
+        self.executed, self.executed_bad = self.directory / "executed", self.directory / "executed-bad"
+        self.calls_file = self.directory / "calls"
         urls = []
         self.upstreams = []
-        for part, executed in (("good", self.executed), ("bad", self.directory / "executed-bad")):
+        for part, executed in (("good", self.executed), ("bad", self.executed_bad)):
             upstream = processes.start(f"{name}-{part}", [UPSTREAM, "--executed", executed])
             self.upstreams.append(upstream)
             urls.append(processes.first_line(upstream))
@@ -53,8 +55,8 @@ class World:
         )
         self.token = self.narrows.token("caller@example.com", "callers")
         self.bad_token = self.narrows.token("neighbour@example.com", "callers")
-        files = [self.executed, self.directory / "executed-bad"]
-        self.oracle = Oracle(self.narrows.data, files, self.calls_file, outages=True, endings=True, allowed=allowed)
+        files = [self.executed, self.executed_bad]
+        self.oracle = Oracle(self.narrows.data, files, self.calls_file, outages=outages, endings=True, allowed=allowed)
         self.calls_fd = os.open(self.calls_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.ran, self.ran_lines = set(), Lines(self.executed)
         self.sent = 0
