@@ -37,10 +37,20 @@ async def main():
             for number in range(connections):
                 name = f"{os.getpid()}-{server}-{number}"
                 tasks.append(asyncio.create_task(work(port, server, name, rate, patience, number / connections)))
-    while line := await reader.readline():
-        Mode.bad = line.strip() == b"bad"
+    switch = asyncio.create_task(follow(reader))
+    done, _ = await asyncio.wait([switch, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    ended = [task for task in tasks if task in done]
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    # Without one of them the mix is another, and what was measured beside it means something else.
+    for task in ended:
+        raise RuntimeError("calls to a server ended before they were told to") from task.exception()
+
+
+async def follow(reader):
+    while line := await reader.readline():
+        Mode.bad = line.strip() == b"bad"
 
 
 async def work(port, server, name, rate, patience, phase):
