@@ -15,16 +15,19 @@ DAY = 24 * 3600
 
 async def stepped(world, preload, tally):
     rows = []
-    for name, seconds, expected in [("a day forward", DAY, "expired"), ("a day back", -DAY, "not yet valid")]:
+    for name, seconds, over, begun in [
+        ("a day forward", DAY, "token_expired", "token_issued_in_future"),
+        ("a day back", -DAY, "token_issued_in_future", "token_expired"),
+    ]:
         problems = []
         size = checkpoint_size(world)
         # A token of eight hours, made now: over once the clock has moved on a day, or not yet begun.
         caller = world.caller(token=token(world, {}))
         before = await world.call(caller)
         preload.set_clock(seconds)
-        after = await world.call(caller)
-        if (before.answer.status, after.answer.status) != (200, 401):
-            problems.append(f"a token of the time before: {before.answer.status}, then {after.answer.status}")
+        after, reasons = await refused(world, caller)
+        if (before.answer.status, after.answer.status, reasons) != (200, 401, {over: 1}):
+            problems.append(f"a token of the time before: {before.answer.status}, then {after.answer.status} for {reasons}")
         # One that is good by the new clock; with it everything goes its way.
         world.token = token(world, preload.environment)
         async with Load(world, connections=8) as load:
@@ -40,17 +43,24 @@ async def stepped(world, preload, tally):
         if back.answer.status != 200:
             problems.append(f"with the clock set right the token gives {back.answer.status}")
         # And the tokens of the wrong time end, or are not yet begun, in turn.
-        stale = await world.call(world.caller())
-        if stale.answer.status != 401:
-            problems.append(f"a token of the wrong time gives {stale.answer.status} when the clock is right again")
+        stale, others = await refused(world, world.caller())
+        if (stale.answer.status, others) != (401, {begun: 1}):
+            problems.append(f"a token of the wrong time gives {stale.answer.status} for {others} when the clock is right again")
         world.token = token(world, {})
         if await world.until(served, 3) is None:
             problems.append("it does not go on")
         caller.close()
         problems += world.alive()
         tally.check(f"the clock is stepped {name}", problems)
-        rows.append([name, len(load.calls), f"401 ({expected})", covered - size])
+        rows.append([name, len(load.calls), f"{after.answer.status} ({', '.join(reasons)})", covered - size])
     return rows
+
+
+async def refused(world, caller):
+    """A call, and the reasons for which tokens were refused in the meantime, with their numbers."""
+    before = await asyncio.to_thread(world.narrows.reasons)
+    call = await world.call(caller)
+    return call, dict(await asyncio.to_thread(world.narrows.reasons) - before)
 
 
 def token(world, environment):

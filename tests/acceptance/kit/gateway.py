@@ -1,8 +1,10 @@
 """Starts Narrows as its users do: resources in a file, `narrows up`, a token from
 `narrows token create`. It has no other way in."""
 
+import collections
 import json
 import subprocess
+import urllib.request
 
 from . import places
 from .processes import free_port
@@ -73,12 +75,26 @@ class Gateway:
         """A token of the built-in issuer, as `narrows token create` prints it."""
         return narrows("token", "create", "--data-dir", self.data, "--subject", subject, "--group", group).strip()
 
+    def reasons(self):
+        """How many tokens it has refused so far, by reason."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
+            return refused_tokens(response.read())
+
     def url(self, namespace, server):
         return f"http://127.0.0.1:{self.port}/mcp/{namespace}/{server}"
 
     def stop(self):
         """Ends it with SIGTERM, as an operator does; the exit code."""
         return self.processes.end(self.process, patience=30)
+
+
+def refused_tokens(metrics):
+    """By reason, from what `/metrics` says."""
+    counts = collections.Counter()
+    for line in metrics.decode().splitlines():
+        if line.startswith("narrows_unauthenticated_total{"):
+            counts[line.split('reason="')[1].split('"')[0]] = int(line.rsplit(" ", 1)[1])
+    return counts
 
 
 def narrows(*words):

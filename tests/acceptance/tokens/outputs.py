@@ -98,10 +98,7 @@ def refusals(out, answers, tally):
             if record["kind"] == "authentication.failed":
                 for reason, number in record["after"]["reasons"].items():
                     counted[reason] = counted.get(reason, 0) + number
-    metrics = {}
-    for line in answers.last_metrics.decode().splitlines():
-        if line.startswith("narrows_unauthenticated_total{"):
-            metrics[line.split('reason="')[1].split('"')[0]] = int(line.rsplit(" ", 1)[1])
+    metrics = gateway.refused_tokens(answers.last_metrics)
     problems = [
         f"{reason}: {counted.get(reason, 0)} in the log, {metrics.get(reason, 0)} in the metrics"
         for reason in counted | metrics

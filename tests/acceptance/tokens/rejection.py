@@ -6,6 +6,7 @@ import itertools
 
 import corpus
 from doors import STREAM, Http2, doors, in_session, initialize, stateless_call
+from kit import gateway
 from kit.tally import table
 from kit.wire import Http1
 
@@ -45,12 +46,7 @@ class Rejection:
 
     def reasons(self):
         """The gateway's count of refused tokens, by reason."""
-        text = self.admin.exchange("GET", "/metrics", []).body.decode()
-        counts = collections.Counter()
-        for line in text.splitlines():
-            if line.startswith("narrows_unauthenticated_total{"):
-                counts[line.split('reason="')[1].split('"')[0]] = int(line.rsplit(" ", 1)[1])
-        return counts
+        return gateway.refused_tokens(self.admin.exchange("GET", "/metrics", []).body)
 
     def session(self, client, token):
         headers, body = initialize()
