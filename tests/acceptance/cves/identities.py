@@ -212,7 +212,7 @@ def defaults(stage):
 
 
 def starts(stage, pems):
-    """A data directory like a good one, with one key that is not a secret."""
+    """Data directories like a good one, each with one key that is not a secret: the file is named and refused."""
     good, tried = stage.narrows.data / "keys", stage.out / "known-keys"
     bad = {"token-signing.pem": list(pems.values()), "log-signing.pem": list(pems.values())[:2]}
     texts = [
@@ -224,9 +224,14 @@ def starts(stage, pems):
     ]
     bad["handles.key"] = [bytes(32), b"\xff" * 32, b"short", b"", *(text.encode() for text in texts), b"x" * 64]
     bad["digest.key"] = bad["handles.key"][:5]
+    # As it is, the copy is good: with a key that is not, it is the key that it is refused for.
+    command, admin = copied(good, tried / "untouched")
+    untouched = stage.processes.start("untouched-keys", command)
+    stage.processes.answers(untouched, f"http://127.0.0.1:{admin}/readyz")
+    yield from unless(stage.processes.end(untouched) == 0, "control: an untouched copy did not stop in order")
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         attempts = [
-            pool.submit(start, good, tried / f"{name}-{number}", name, content)
+            pool.submit(refused, good, tried / f"{name}-{number}", name, content)
             for name, contents in bad.items()
             for number, content in enumerate(contents)
         ]
@@ -235,11 +240,18 @@ def starts(stage, pems):
     shutil.rmtree(tried)
 
 
-def start(good, data, name, content):
+def refused(good, data, name, content):
+    command, _ = copied(good, data)
+    (data / "keys" / name).write_bytes(content)
+    return [f"{data.name}: {problem}" for problem in refuses(command, f"/keys/{name}` is not a")]
+
+
+def copied(good, data):
+    """A data directory with copies of these keys; what starts it, and its admin port."""
     shutil.copytree(good, data / "keys")
     for directory in (data, data / "keys"):
         directory.chmod(0o700)
-    (data / "keys" / name).write_bytes(content)
+    admin = free_port()
     command = [
         places.binary("narrows"),
         "up",
@@ -248,9 +260,9 @@ def start(good, data, name, content):
         "--listen",
         f"127.0.0.1:{free_port()}",
         "--admin-listen",
-        f"127.0.0.1:{free_port()}",
+        f"127.0.0.1:{admin}",
     ]
-    return [f"{data.name}: {problem}" for problem in refuses(command)]
+    return command, admin
 
 
 def differ(stage):

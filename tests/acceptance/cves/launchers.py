@@ -118,8 +118,11 @@ def jam(stage):
             f"{address}:{free_port()}",
             "--admin-listen",
             f"127.0.0.1:{free_port()}",
+            # Without it, that it is not given would be reason enough.
+            "--public-url",
+            "http://mcp.example.com",
         ]
-        yield from refuses(command)
+        yield from refuses(command, "reaches beyond this machine without TLS")
     command = [
         places.binary("narrows"),
         "up",
@@ -130,16 +133,19 @@ def jam(stage):
         "--admin-listen",
         f"0.0.0.0:{free_port()}",
     ]
-    yield from refuses(command)
+    yield from refuses(command, "health and metrics ask for no token")
 
 
-def refuses(command):
-    """A command has to end by itself, with an error."""
+def refuses(command, words):
+    """A command has to end by itself, with an error in these words."""
     try:
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=15)
     except subprocess.TimeoutExpired:
         return [f"`{' '.join(map(str, command[1:]))}` runs"]
-    return unless(done.returncode in (1, 2) and "error:" in done.stderr, f"exit {done.returncode}: {done.stderr[:200]}")
+    return unless(
+        done.returncode in (1, 2) and done.stderr.startswith("error:") and words in done.stderr,
+        f"exit {done.returncode}, not for `{words}`: {done.stderr[:200]}",
+    )
 
 
 def lite_llm(stage):
