@@ -2,7 +2,7 @@
 
 import json
 
-from doors import JSON, stateless_call
+from doors import JSON, STATELESS_ERA, in_session
 from stage import text, unless
 
 LONG_S, KELVIN = "\u017f", "\u212a"
@@ -51,16 +51,42 @@ def folding(body, name):
     return found[-1] if found else None
 
 
-def tried(stage, bodies):
+# What a body can be read as: the method and the tool that the headers of a stateless request then name.
+SAFE, DENIED, PING = ("tools/call", "safe_read"), ("tools/call", "admin_delete"), ("ping", None)
+
+
+def ways(stage, body, readings):
+    """A body in a session, where it has no `_meta`, and without one: there the headers agree with each reading in turn,
+    else they alone could be what it is refused for."""
+    plain = body.replace(f',"_meta":{META}', "")
+    assert plain != body
+    yield "session", in_session(stage.session()), plain
+    for method, tool in readings:
+        named = [("Mcp-Method", method)] + ([("Mcp-Name", tool)] if tool else [])
+        yield f"stateless, headers {tool or method}", [*JSON, ("MCP-Protocol-Version", STATELESS_ERA), *named], body
+
+
+def sound(stage):
+    """The same without anything odd is taken in each way: what is odd is what the others are refused for."""
+    for reading, body in ((SAFE, call(("name", "safe_read"))), (PING, call(("name", "admin_delete"), method="ping"))):
+        for way, headers, body in ways(stage, body, [reading]):
+            answer = stage.post(headers, body)
+            yield from unless(answer.status == 200, f"control: a sound body, {way}: {text(answer)}")
+
+
+def tried(stage, bodies, words=(b"member", b"not valid JSON")):
     """Sends bodies that are a call of the allowed tool to one reader, and of the denied one to another. It fails if any
-    of the second kind's words reaches the server, or if the answer is an error of ours (5xx)."""
-    headers, _ = stateless_call("safe_read")
+    of the second kind's words reaches the server, or if one is refused for anything but how it is written, as `words`
+    say it: roles and headers refuse one reading, and leave the other."""
+    yield from sound(stage)
     for name, body in bodies.items():
-        for version in ("stateless", "session"):
-            reached, answer = stage.reached(lambda: stage.post(headers if version == "stateless" else JSON, body))
-            yield from unless(400 <= answer.status < 500, f"{name}, {version}: {text(answer)}")
+        readings = [PING, DENIED] if '"ping"' in body else [SAFE, DENIED]
+        for way, headers, sent in ways(stage, body, readings):
+            reached, answer = stage.reached(lambda: stage.post(headers, sent))
+            told = any(word in answer.body for word in words)
+            yield from unless(answer.status == 400 and told, f"{name}, {way}: {text(answer)}")
             yield from unless(
-                not any(b"admin_delete" in request for request in reached), f"{name}, {version}: it reached the server"
+                not any(b"admin_delete" in request for request in reached), f"{name}, {way}: it reached the server"
             )
 
 
@@ -103,7 +129,6 @@ def go_nul(stage):
         "NUL and name": call(safe, ("\\u0000name", denied)),
         "params and NUL": call(safe, more=[("params\\u0000", members(("name", denied)))]),
         "name and NUL and more": call(safe, ("name\\u0000x", denied)),
-        "NUL in the tool's name": call(("name", "safe_read\0admin_delete")),
         "NUL as it is": call(safe, ("name\0", denied)),
     }
     readable = {name: body for name, body in bodies.items() if "\0" not in body}
@@ -114,6 +139,9 @@ def go_nul(stage):
     ]
     yield from unless(len(bites) >= 4, f"control: only {bites} mean something else to a reader that stops at NUL")
     yield from tried(stage, bodies)
+    # This is written as it should be, and no header can agree with it.
+    value = {"NUL in the tool's name": call(("name", "safe_read\0admin_delete"))}
+    yield from tried(stage, value, (b"visible characters", b"does not match the body"))
 
 
 TESTS = [
