@@ -4,12 +4,11 @@ import itertools
 import json
 
 from world import World
-from doors import in_session, initialize, message, stateless_call
+from doors import PATH, in_session, initialize, message, stateless_call
 from issuer import key_set
 from kit import gateway
 from kit.wire import Http1
 
-PATH = "/mcp/dev/recorder"
 # A pattern that takes a matcher with backtracking for ever.
 STARS = "file:///*a*a*a*a*a*a*a*a*b"
 

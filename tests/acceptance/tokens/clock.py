@@ -5,15 +5,13 @@ import glob
 import os
 import time
 
-from doors import stateless_call
+from doors import PATH, stateless_call
 from issuer import key_set, status
 from keys import ABSENT, Key
 from kit import gateway
 from kit.wire import Http1
+from world import AUDIENCE, DAY, HOUR, good_claims
 
-PATH = "/mcp/dev/recorder"
-AUDIENCE = "https://mcp.example.com/mcp"
-HOUR, DAY = 3600, 24 * 3600
 LIBRARIES = (
     "/usr/lib/*/faketime/libfaketimeMT.so.1",
     "/usr/lib*/faketime/libfaketimeMT.so.1",
@@ -49,20 +47,11 @@ class Stage:
         return self.frozen if self.frozen is not None else int(time.time()) + self.offset
 
     def token(self, issuer="outage", **claims):
-        now = self.now()
-        claims = {
-            "iss": f"{self.keys.url}/clock-{issuer}",
-            "aud": AUDIENCE,
-            "sub": "alice@example.com",
-            "groups": ["testers"],
-            "iat": now - 5,
-            "exp": now + HOUR,
-            "note": self.mark,
-            **claims,
-        }
-        return self.key.token({name: value for name, value in claims.items() if value is not ABSENT})
+        issuer = f"{self.keys.url}/clock-{issuer}"
+        return self.key.token(good_claims(issuer, self.now(), **{"note": self.mark, **claims}))
 
-    def ask(self, token):
+    def ask(self, name, token):
+        self.found["sent"][f"clock: {name}"] = token
         headers, body = stateless_call()
         with Http1(self.port) as client:
             answer = client.exchange("POST", PATH, [*headers, ("Authorization", f"Bearer {token}")], body)
@@ -70,14 +59,14 @@ class Stage:
         return answer
 
     def check(self, name, token, *expected):
-        answer = self.ask(token)
+        answer = self.ask(name, token)
         problems = [] if answer.status in expected else [f"{answer.status} instead of {expected}: {answer.body[:150]}"]
         self.found["checks"].append((f"clock: {name}", problems))
 
     def wait(self, name, token):
         """Waits until a token is accepted, which may take until the keys may be asked for again."""
         deadline = time.monotonic() + 45
-        while (answer := self.ask(token)).status != 200 and time.monotonic() < deadline:
+        while (answer := self.ask(name, token)).status != 200 and time.monotonic() < deadline:
             time.sleep(1)
         self.found["checks"].append((f"clock: {name}", [] if answer.status == 200 else [f"{answer.status} after 45 s"]))
 

@@ -13,6 +13,8 @@ import h2.exceptions
 
 from kit.wire import NOTHING, Answer, encode
 
+# The endpoint that is knocked at.
+PATH = "/mcp/dev/recorder"
 JSON = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")]
 STREAM = [("Accept", "text/event-stream")]
 SESSION_ERA, STATELESS_ERA = "2025-11-25", "2026-07-28"

@@ -4,11 +4,12 @@ every 30 seconds whatever tokens name, and what was removed is dead."""
 
 import concurrent.futures
 import gzip
+import itertools
 import json
 import threading
 import time
 
-from doors import Http2, STREAM, doors, in_session, initialize, stateless_call
+from doors import PATH, STREAM, Http2, doors, in_session, initialize, stateless_call
 from issuer import (
     KeyServer,
     drip,
@@ -28,9 +29,8 @@ from keys import Key
 from kit import gateway
 from kit.processes import free_port
 from kit.wire import Http1
+from world import AUDIENCE, good_claims
 
-AUDIENCE = "https://mcp.example.com/mcp"
-PATH = "/mcp/dev/recorder"
 INTERVAL = 30  # seconds between two fetches of one set, whatever keys tokens name
 PATIENCE = 65  # how long the floods go on: long enough for two intervals
 MEMORY = 150 * 1024  # KiB, that the gateway may come to
@@ -41,6 +41,7 @@ class Scene:
         self.server, self.mark, self.found = server, mark, found
         self.key = Key("main", "ES256")
         self.providers = []
+        self.numbers = itertools.count(1)
 
     def check(self, name, problems):
         self.found["checks"].append((name, problems))
@@ -57,18 +58,13 @@ class Scene:
         return issuer
 
     def token(self, issuer, key=None, header=None, **claims):
-        now = int(time.time())
-        claims = {
-            "iss": issuer,
-            "aud": AUDIENCE,
-            "sub": "alice@example.com",
-            "groups": ["testers"],
-            "iat": now - 5,
-            "exp": now + 3600,
-            "note": self.mark,
-            **claims,
-        }
-        return (key or self.key).token(claims, header)
+        claims = good_claims(issuer, int(time.time()), **{"note": self.mark, **claims})
+        return self.made(issuer, (key or self.key).token(claims, header))
+
+    def made(self, issuer, token):
+        """Keeps a token that is about to be sent, for the search at the end."""
+        self.found["sent"][f"key sets: token {next(self.numbers)} of {issuer}"] = token
+        return token
 
     def ask(self, token, client=None, timeout=30):
         """One stateless call; the answer and how long it took."""
@@ -379,6 +375,7 @@ def flood(scene, issuer, over, pause):
     with Http1(scene.port, timeout=30) as client:
         while not over.is_set():
             token = own.token(claims, {"alg": "ES256", "kid": f"{scene.mark}-{sent}-{id(client)}"})
+            scene.made(issuer, token)
             answer = client.exchange("POST", PATH, [*headers, ("Authorization", f"Bearer {token}")], body)
             sent += 1
             if answer.status != 401:

@@ -5,12 +5,11 @@ import contextlib
 import itertools
 
 import corpus
-from doors import STREAM, Http2, doors, in_session, initialize, stateless_call
+from doors import PATH, STREAM, Http2, doors, in_session, initialize, stateless_call
 from kit import gateway
 from kit.tally import table
 from kit.wire import Http1
 
-PATH = "/mcp/dev/recorder"
 METADATA = "/.well-known/oauth-protected-resource"
 # What each good request is answered with at each door.
 ACCEPTED = {

@@ -6,13 +6,27 @@ from typing import NamedTuple
 from keys import ABSENT, Key, b64, other_s
 
 AUDIENCE = "https://mcp.example.com/mcp"
-DAY = 24 * 3600
+HOUR, DAY = 3600, 24 * 3600
 
 
 class Case(NamedTuple):
     name: str
     token: str
     reason: str  # the reason code in the gateway's metrics
+
+
+def good_claims(issuer, now, **changes):
+    """Claims of a token that is good, changed; ABSENT leaves one out."""
+    claims = {
+        "iss": issuer,
+        "aud": AUDIENCE,
+        "sub": "alice@example.com",
+        "groups": ["testers"],
+        "iat": now - 5,
+        "exp": now + HOUR,
+        **changes,
+    }
+    return {name: value for name, value in claims.items() if value is not ABSENT}
 
 
 class World:
@@ -85,19 +99,8 @@ class World:
 
     def claims(self, **changes):
         """Good claims, changed; ABSENT leaves one out."""
-        now = int(time.time())
-        claims = {
-            "iss": self.issuer,
-            "aud": AUDIENCE,
-            "sub": "alice@example.com",
-            "groups": ["testers"],
-            "iat": now - 5,
-            "exp": now + 3600,
-            "jti": f"{self.canary}-jti",
-            "note": f"{self.canary}-claim",
-            **changes,
-        }
-        return {name: value for name, value in claims.items() if value is not ABSENT}
+        marked = {"jti": f"{self.canary}-jti", "note": f"{self.canary}-claim"}
+        return good_claims(self.issuer, int(time.time()), **{**marked, **changes})
 
     def good(self, subject="alice@example.com"):
         """Accepted, each of them: if one were not, nothing about the others could be said."""
