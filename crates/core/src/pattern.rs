@@ -200,7 +200,15 @@ impl fmt::Debug for Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, Subject};
+    use super::{InvalidPattern, MAX_PATTERN, Pattern, Subject};
+
+    #[test]
+    fn a_pattern_has_a_longest_length() {
+        let longest = "a".repeat(MAX_PATTERN);
+        assert_eq!(longest.parse::<Pattern>().unwrap().to_string(), longest);
+        assert_eq!(format!("{longest}a").parse::<Pattern>(), Err(InvalidPattern::TooLong));
+        assert_eq!("a".repeat(2 * MAX_PATTERN).parse::<Pattern>(), Err(InvalidPattern::TooLong));
+    }
 
     #[test]
     fn characters_of_other_patterns_are_found() {

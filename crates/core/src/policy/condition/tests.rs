@@ -120,6 +120,7 @@ fn errors_are_said_without_values_of_the_request() {
     check("args.n.exists(x, x == 1)", secret, "a value of another type than iterable was found");
     check("args.s.n.n == 1", secret, "`.` is not for string and string");
     check("args.s in args.n", secret, "`in` is not for string and int");
+    check("{args.s: 1, args.s: 2} == args", secret, "a key is repeated");
     // Text of the request in a key, in a message of the library, in a type error: none of it comes out.
     for source in
         ["args[args.s].x == 1", "args.l[args.s] == 1", "{args.l: 1} == args", "args.s.startsWith(args.n)"]
@@ -210,6 +211,11 @@ fn arguments_are_read_strictly() {
     check(r#"{"a":1} {}"#, unreadable);
     check(&format!(r#"{{"a":{}1{}}}"#, "[".repeat(60), "]".repeat(60)), "true");
     check(&format!(r#"{{"a":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000)), unreadable);
+    check(&format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024 - 8)), "true");
+    check(
+        &format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024 - 7)),
+        "the arguments are larger than the 1048576 bytes that a condition may look at",
+    );
     check(
         &format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024)),
         "the arguments are larger than the 1048576 bytes that a condition may look at",
@@ -224,6 +230,17 @@ fn integers_keep_their_value() {
     check(r#"{"a":-9223372036854775808}"#, "args.a == -9223372036854775808");
     check(r#"{"a":1}"#, "type(args.a) == int");
     check(r#"{"a":1.0}"#, "type(args.a) == double");
+}
+
+#[test]
+fn an_expression_has_a_longest_length() {
+    let of_length = |length: usize| format!("args.a == \"{}\"", "x".repeat(length - "args.a == \"\"".len()));
+    for (length, fits) in [(4096, true), (4097, false), (8192, false)] {
+        let compiled = Condition::compile(&Arc::from(of_length(length)));
+        assert_eq!(compiled.is_ok(), fits, "{length}");
+        let said = compiled.err().map(|faults| faults[0].message.clone()).unwrap_or_default();
+        assert!(fits || said == "the expression is longer than 4096 bytes", "{said}");
+    }
 }
 
 /// Work stays bounded whatever the request holds: an expression of cost above the limit is refused, one below it is

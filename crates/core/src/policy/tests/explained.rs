@@ -2,8 +2,24 @@
 
 use std::fmt::Write as _;
 
-use super::{super::*, facts_of, now, principal, snapshot, user};
+use super::{super::*, READ, facts_of, now, principal, snapshot, user};
 use crate::{action::Arguments, golden};
+
+#[test]
+fn only_the_bindings_that_give_a_role_are_named() {
+    let binding = |name: &str, subject: &str| {
+        format!(
+            "\n---\napiVersion: narrows.dev/v1alpha1\nkind: McpRoleBinding\nmetadata: {{ name: {name} }}\n\
+             spec: {{ role: reader, subjects: [{subject}] }}"
+        )
+    };
+    let more = [binding("bob", "{ user: bob }"), binding("everyone", "{ group: all }")].concat();
+    let snapshot = snapshot(&format!("{}{more}", super::ONE_SERVER));
+    let (who, server) = (user("alice", &["all"]), "dev/files".parse().unwrap());
+    let query = Query { principal: &who, server: &server, action: READ, request: facts_of(READ), now: now() };
+    let json = serde_json::to_value(snapshot.explain(&query)).unwrap();
+    assert_eq!(json["roles"][0]["bindings"], serde_json::json!(["alice", "everyone"]), "{json}");
+}
 
 #[test]
 fn every_rule_is_accounted_for() {

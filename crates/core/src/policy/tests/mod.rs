@@ -141,6 +141,15 @@ fn observe_ends_at_its_moment() {
     assert_eq!(snapshot.mode(&"prod".parse().unwrap(), now()), Mode::Enforce);
 }
 
+#[test]
+fn a_snapshot_knows_its_servers() {
+    let snapshot = snapshot(ONE_SERVER);
+    let name = |id: &str| snapshot.server(&id.parse().unwrap()).map(|server| server.id.to_string());
+    assert_eq!(name("dev/files").as_deref(), Some("dev/files"));
+    assert_eq!(name("dev/other"), None);
+    assert_eq!(snapshot.resources().servers.len(), 1);
+}
+
 /// A role number of one snapshot means another role in the next.
 #[test]
 fn grants_of_another_snapshot_are_made_anew() {
