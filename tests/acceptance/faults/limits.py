@@ -97,6 +97,8 @@ async def memory(world, tally):
     """Answers of 1 GB, some of which nobody reads, the largest bodies that are taken, and calls beside them. All of it is
     bounded."""
     before = peak(world.pid)
+    # Of the room for bodies each has a share, which eight of the largest are more than.
+    tokens = [world.narrows.token(f"large-{number}@example.com", "callers") for number in range(8)]
     unread = [world.caller("huge", world.bad_token) for _ in range(8)]
     for number, caller in enumerate(unread):
         await caller.connect()
@@ -107,7 +109,7 @@ async def memory(world, tally):
         sending.cancel()
     async with Load(world, connections=8) as load:
         filler = ["x" * 65000] * 64
-        callers = [world.caller("other", world.bad_token, 120) for _ in range(8)]
+        callers = [world.caller("other", token, 120) for token in tokens]
         answers = await asyncio.gather(*(large(caller, number, filler) for number, caller in enumerate(callers)))
         huge = world.caller("huge", world.bad_token, 60)
         cut = await huge.discard("json_read", {"id": "discarded"})
