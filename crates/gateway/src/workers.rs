@@ -10,13 +10,24 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::lease::GRACE;
+
+/// How often each thread wakes for nothing. When a timer is set for nearer than the nearest one that a runtime last slept
+/// for, it wakes itself with a system call, though it is awake. So that this does not happen for each request, a nearer
+/// one is always there.
+const TICK: Duration = Duration::from_millis(200);
+/// The shortest timer of a request.
+const _: () = assert!(TICK.as_millis() < GRACE.as_millis());
 
 /// The threads. Dropping them ends those that were not ended.
 pub(crate) struct Workers {
@@ -52,7 +63,7 @@ impl Workers {
             let handle = runtime.handle().clone();
             let stop = workers.stop.clone();
             let body = move || {
-                runtime.block_on(stop.cancelled());
+                runtime.block_on(async { while timeout(TICK, stop.cancelled()).await.is_err() {} });
                 // The end must not wait for a name that is looked up for nobody any more.
                 runtime.shutdown_background();
             };
