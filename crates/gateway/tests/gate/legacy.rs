@@ -72,6 +72,24 @@ async fn an_allowed_call_is_recorded_sent_anew_and_answered_under_its_own_id() {
 }
 
 #[tokio::test]
+async fn a_record_names_the_session_and_the_trace() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    world.server.will(answers(RESULT));
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = [("mcp-session-id", session.as_str()), ("traceparent", traceparent)];
+    assert_eq!(world.post(&token, &headers, CALL).await.status, 200);
+    let records = world.log.records();
+    let is_call = |record: &&serde_json::Value| record["request"]["tool"] == "read_file";
+    let admitted = records.iter().find(is_call).unwrap();
+    assert_eq!(admitted["trace"], "0af7651916cd43dd8448eb211c80319c");
+    let tag = admitted["request"]["session"].as_str().unwrap();
+    assert!(!tag.is_empty() && !session.contains(tag) && !tag.contains(&session), "{tag}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_granted_never_reaches_the_server_and_is_recorded() {
     let world = World::start().await;
     let reader = world.token("ann", "readers");

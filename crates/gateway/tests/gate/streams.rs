@@ -176,6 +176,28 @@ async fn a_stream_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_its_token_is_revoked() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
+    world.server.will(held(&[said]));
+    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
+    next(&mut listening).await;
+    let begun = Instant::now();
+    let revocation = narrows_gateway::identity::Revocation::Subject {
+        issuer: "urn:narrows:test".to_owned(),
+        subject: "ann".to_owned(),
+        issued_before: jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60),
+    };
+    world.authenticator.revoke(revocation).unwrap();
+    while let Some(Ok(_)) = listening.piece().await {}
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(world.post(&token, &[], CALL).await.status, 401);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_off_ends_with_an_error_and_is_recorded_as_one() {
     let world = World::start().await;
     let token = world.token("ann", "readers");

@@ -224,6 +224,7 @@ pub(crate) struct World {
     pub(crate) health: Arc<Health>,
     pub(crate) address: SocketAddr,
     pub(crate) issuer: identity::Issuer,
+    pub(crate) authenticator: Arc<identity::Authenticator>,
     upstream: SocketAddr,
     published: std::sync::atomic::AtomicU64,
     stop: CancellationToken,
@@ -298,7 +299,7 @@ impl World {
                 allowed_origins: vec!["http://127.0.0.1".to_owned()],
                 limits,
             },
-            authenticator,
+            authenticator: Arc::clone(&authenticator),
             audit: Arc::clone(&log) as Arc<dyn AuditLog>,
             health: Arc::clone(&health) as Arc<dyn ServerHealth>,
             handle_keys: HandleKeys::new([7; 32], &[]).unwrap(),
@@ -318,8 +319,20 @@ impl World {
             end.cancel();
         });
         let published = std::sync::atomic::AtomicU64::new(0);
-        let world =
-            Self { gateway, log, server, health, address, issuer, upstream, published, stop, ended, tasks };
+        let world = Self {
+            gateway,
+            log,
+            server,
+            health,
+            address,
+            issuer,
+            authenticator,
+            upstream,
+            published,
+            stop,
+            ended,
+            tasks,
+        };
         world.publish("enforce", ROLES);
         world
     }
