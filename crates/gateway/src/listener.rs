@@ -18,7 +18,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
@@ -37,6 +37,10 @@ use crate::{
 
 /// For a TLS handshake to finish.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Connections that the kernel keeps until they are accepted, as far as it lets us: who comes when it is full waits for a
+/// second or more.
+const BACKLOG: u32 = 4096;
 
 /// Bytes that the kernel takes for a client beyond what the client's window lets it send. Left alone it takes as much
 /// as its buffer holds, which for a client that does not read is megabytes of memory, and of copying, for nothing.
@@ -58,7 +62,14 @@ impl Listener {
     /// # Errors
     /// The operating system's, for example when the port is taken.
     pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, tls })
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restart need not wait for connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket: socket.listen(BACKLOG)?, tls })
     }
 
     /// Takes a socket that listens already, held open by whoever handed it over.

@@ -49,6 +49,9 @@ FLOODS = {
 }
 
 
+NAMES = ["slow clients", "large bodies", "slow readers", "bombs", "sessions", *FLOODS]
+
+
 class Attacks:
     def __init__(self, stage, tally, options):
         self.stage, self.tally, self.options = stage, tally, options

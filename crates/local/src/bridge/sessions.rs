@@ -54,9 +54,34 @@ impl Session {
     }
 }
 
+/// Of all sessions that there may be, one principal may have one in so many, so that there are some for others.
+const PARTS: usize = 4;
+
 /// The sessions of a bridge.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<HashMap<Box<str>, Arc<Session>>>);
+pub(crate) struct Sessions {
+    open: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    /// How many of each principal's are being opened.
+    opening: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+/// A session that is being opened.
+struct Opening {
+    host: Arc<Host>,
+    principal: Arc<str>,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut opening = self.host.sessions.opening();
+        if let Some(count) = opening.get_mut(&self.principal) {
+            *count -= 1;
+            if *count == 0 {
+                opening.remove(&self.principal);
+            }
+        }
+    }
+}
 
 /// An answer to `initialize`.
 #[derive(Debug)]
@@ -89,7 +114,43 @@ impl Greeting {
 impl Sessions {
     fn locked(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {
         // A map is valid after every statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opening(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place for a principal, within its share. Where that is used up, the one of its sessions that nobody has
+    /// used for longest ends: agents come and go without a word.
+    fn enter(host: &Arc<Host>, principal: &Arc<str>) -> Result<Opening, Refusal> {
+        let caps = host.config.caps;
+        let all = match host.config.server.sessions {
+            Sharing::Isolated => caps.processes,
+            Sharing::Shared => caps.sessions,
+        };
+        let share = (all / PARTS).max(1);
+        let sessions = &host.sessions;
+        let mut opening = sessions.opening();
+        let beginning = opening.get(principal).copied().unwrap_or(0);
+        let own: Vec<(Box<str>, Arc<Session>)> = sessions
+            .locked()
+            .iter()
+            .filter(|(_, session)| session.principal.as_ref() == Some(principal))
+            .map(|(id, session)| (id.clone(), Arc::clone(session)))
+            .collect();
+        if own.len() + beginning >= share {
+            let unused = own.iter().filter_map(|(id, session)| {
+                let since = session.process.board().unused_since(session.key)?;
+                Some((since, id, session))
+            });
+            let (_, id, session) = unused
+                .min_by_key(|(since, _, _)| *since)
+                .ok_or(Refusal::Busy("this principal has as many sessions of the server as one may have"))?;
+            sessions.delete(id, session);
+        }
+        *opening.entry(Arc::clone(principal)).or_default() += 1;
+        Ok(Opening { host: Arc::clone(host), principal: Arc::clone(principal) })
     }
 
     /// The session of this id, if it is this principal's. To anyone else it does not exist.
@@ -132,6 +193,8 @@ impl Sessions {
         principal: Option<Arc<str>>,
     ) -> Result<Opened, Refusal> {
         let sharing = host.config.server.sessions;
+        // None where nobody says whose sessions they are: whoever comes by a port of its own has the bridge for itself.
+        let _opening = principal.as_ref().map(|principal| Self::enter(host, principal)).transpose()?;
         let (process, key, greeting, kind) = match sharing {
             Sharing::Isolated => {
                 let process = host.start(sharing, None).await?;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Bridge, PEER, alive, call, initialize, server, until};
+use crate::{
+    client::send,
+    harness::{Bridge, PEER, alive, call, initialize, server, until},
+};
 
 /// Opens a session that can't be had; status, seconds of `Retry-After`, and what is said.
 async fn refused(bridge: &Bridge) -> (u16, u64, String) {
@@ -124,6 +127,55 @@ async fn processes_are_bounded_in_number() {
     until("there is room again", async || bridge.post(&[], &initialize("2025-06-18")).await.status == 200)
         .await;
     bridge.stop().await;
+}
+
+/// One principal has a share, and its own unused sessions make way for its new ones; who has none left waits. Others have
+/// room meanwhile.
+#[tokio::test]
+async fn one_principals_sessions_leave_room_for_others() {
+    use narrows_core::resource::Sessions as Sharing;
+    for sharing in [Sharing::Isolated, Sharing::Shared] {
+        let spec = narrows_core::resource::StdioServer { sessions: sharing, ..server(&[]) };
+        let bridge =
+            Bridge::start_with(spec, |config| (config.caps.processes, config.caps.sessions) = (8, 8)).await;
+        let open = async |principal: &'static str| {
+            let answer = bridge.post(&[("narrows-principal", principal)], &initialize("2025-06-18")).await;
+            (answer.status.as_u16(), answer.header("mcp-session-id").to_owned())
+        };
+        let ping = async |id: &str| {
+            let headers = [("mcp-session-id", id), ("narrows-principal", "bob")];
+            bridge.post(&headers, &json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).await.status.as_u16()
+        };
+        let mut bobs = Vec::new();
+        for _ in 0..6 {
+            let (status, id) = open("bob").await;
+            assert_eq!(status, 200, "{sharing:?}");
+            bobs.push(id);
+        }
+        // The last two are there: a quarter of eight.
+        let mut statuses = Vec::new();
+        for id in &bobs {
+            statuses.push(ping(id).await);
+        }
+        assert_eq!(statuses, [404, 404, 404, 404, 200, 200], "{sharing:?}");
+        // Both in use.
+        let mut listening = Vec::new();
+        for id in &bobs[4..] {
+            let headers = [
+                ("mcp-session-id", id.as_str()),
+                ("narrows-principal", "bob"),
+                ("accept", "text/event-stream"),
+            ];
+            listening.push(send(&bridge.socket, http::Method::GET, &headers, "").await);
+        }
+        assert!(listening.iter().all(|answer| answer.status == 200), "{sharing:?}");
+        assert_eq!(open("bob").await.0, 503, "{sharing:?}");
+        for other in ["alice", "carol"] {
+            assert_eq!(open(other).await.0, 200, "{sharing:?}: {other}");
+        }
+        drop(listening);
+        bridge.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -133,6 +133,13 @@ impl Board {
         (self.pending.is_empty() && self.sessions.is_empty()).then_some(self.used)
     }
 
+    /// Since when nobody has used a session; none while somebody does, or if there is no such.
+    pub(crate) fn unused_since(&self, key: u64) -> Option<Instant> {
+        let owner = self.sessions.get(&key)?;
+        let waiting = self.pending.values().any(|pending| pending.owner == OwnerKey::Session(key));
+        (!waiting && !owner.is_listening()).then_some(owner.used)
+    }
+
     /// Queues to connections that are full since this was last asked. Whoever brings messages waits for them a little, so
     /// that a burst is not taken for a client that does not read.
     pub(crate) fn take_congested(&mut self) -> Vec<mpsc::Sender<Frame>> {
