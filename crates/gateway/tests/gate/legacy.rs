@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{LogMode, World, events, json as answers, status};
+use super::world::{LogMode, Script, World, events, json as answers, status};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/a"}}}"#;
 const RESULT: &str = r#"{"result":{"content":[{"type":"text","text":"hi"}]},"jsonrpc":"2.0","id":$id}"#;
@@ -87,6 +87,47 @@ async fn a_record_names_the_session_and_the_trace() {
     let tag = admitted["request"]["session"].as_str().unwrap();
     assert!(!tag.is_empty() && !session.contains(tag) && !tag.contains(&session), "{tag}");
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_has_one_id_in_the_record_and_in_what_the_client_is_told() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let late =
+        |text: &str| Script { pieces: vec![(Duration::from_millis(300), text.to_owned())], ..answers("") };
+    world.server.will(late(RESULT));
+    assert_eq!(world.post(&token, &[], CALL).await.status, 200);
+    world.server.will(late("no JSON"));
+    let failed = world.post(&token, &[], CALL).await;
+    assert_eq!(failed.status, 502);
+    let told = failed.json().await["error"]["data"]["requestId"].clone();
+    let records = world.log.records();
+    let id = |index: usize| records[index]["request"]["id"].as_str().unwrap().to_owned();
+    assert_eq!((id(0), id(2)), (id(1), id(3)), "intent and outcome");
+    assert_ne!(id(0), id(2));
+    assert_eq!((id(0).len(), told.as_str()), (36, Some(id(2).as_str())));
+    for outcome in [&records[1], &records[3]] {
+        let taken = outcome["outcome"]["durationMs"].as_f64().unwrap();
+        assert!((290.0..5000.0).contains(&taken), "{taken}");
+    }
+    world.stop().await;
+}
+
+/// Who leaves before the record is durable leaves an intent, and that is closed before the gateway ends.
+#[tokio::test]
+async fn an_intent_that_nobody_waits_for_is_closed_at_the_end() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    *world.log.mode.lock().unwrap() = LogMode::Late;
+    let left = tokio::time::timeout(Duration::from_millis(100), world.post(&token, &[], CALL)).await;
+    assert!(left.is_err());
+    let log = std::sync::Arc::clone(&world.log);
+    world.end();
+    world.has_ended().await;
+    assert_eq!(
+        log.summary(),
+        ["request.admitted tools/call read_file", "request.completed tools/call cancelled"]
+    );
 }
 
 #[tokio::test]
