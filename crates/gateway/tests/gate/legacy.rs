@@ -113,6 +113,41 @@ async fn a_request_has_one_id_in_the_record_and_in_what_the_client_is_told() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn what_is_asked_for_is_recorded() {
+    let world = World::start().await;
+    let token = world.token("root", "admins");
+    let template = json!({"type": "ref/resource", "uri": "file:///{x}"});
+    for (method, params, resource, prompt, has_digest) in [
+        ("resources/read", json!({"uri": "file:///a"}), Some("file:///a"), None, false),
+        (
+            "completion/complete",
+            json!({"ref": template, "argument": {"name": "x", "value": "a"}}),
+            Some("file:///{x}"),
+            None,
+            false,
+        ),
+        ("prompts/get", json!({"name": "greet", "arguments": {"who": "me"}}), None, Some("greet"), true),
+        ("ping", json!({}), None, None, false),
+    ] {
+        let before = world.log.records().len();
+        world.server.will(answers(r#"{"jsonrpc":"2.0","id":$id,"result":{}}"#));
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = world.post(&token, &[], &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{method}");
+        assert_eq!(answer.json().await["result"], json!({}), "{method}");
+        let request = world.log.records()[before]["request"].clone();
+        assert_eq!(request["method"], method);
+        assert_eq!(
+            (request["resource"].as_str(), request["prompt"].as_str()),
+            (resource, prompt),
+            "{method}"
+        );
+        assert_eq!(request["argsDigest"].is_string(), has_digest, "{method}");
+    }
+    world.stop().await;
+}
+
 /// Who leaves before the record is durable leaves an intent, and that is closed before the gateway ends.
 #[tokio::test]
 async fn an_intent_that_nobody_waits_for_is_closed_at_the_end() {
