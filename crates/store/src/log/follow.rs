@@ -54,10 +54,13 @@ impl Follower {
     pub(crate) fn run(mut self) {
         let spacing = SPACING.min(self.interval);
         let mut fails = false;
+        // The first comes at once: a log without any does not verify.
+        let (mut apart, mut longest) = (Duration::ZERO, Duration::ZERO);
         loop {
-            self.shared.wait(spacing, || false);
+            self.shared.wait(apart, || false);
             let enough = || self.shared.durable() >= self.published + MANY;
-            let ended = self.shared.wait(self.interval.saturating_sub(spacing), enough);
+            let ended = self.shared.wait(longest, enough);
+            (apart, longest) = (spacing, self.interval.saturating_sub(spacing));
             match self.step(ended) {
                 Ok(()) => fails = false,
                 Err(error) if !fails => {

@@ -72,7 +72,7 @@ async fn each_kind_of_edit_is_named() {
         write(path, file, &text.replacen(from, to, 1));
     };
     let first = &file_name(0);
-    check(&|path| replace(path, first, "alice", "alicf"), "Some(0): records 0..");
+    check(&|path| replace(path, first, "alice", "alicf"), "are not those that the checkpoint of");
     check(&|path| replace(path, first, "}}\n", "}]\n"), "Some(0): not a JSON object");
     check(&|path| replace(path, first, "}\n{", "},{"), "not a JSON object");
     check(&|path| replace(path, first, "record-1\"", "record-1\",\"id\":\"x\""), "not a JSON object");
