@@ -172,15 +172,11 @@ impl Board {
                 self.close_reply(&pending, now);
             }
         }
-        let mut unused = Vec::new();
-        for (key, owner) in &mut self.sessions {
+        for owner in self.sessions.values_mut() {
             owner.forget_finished(now, RESUMABLE);
-            let waiting = self.pending.values().any(|pending| pending.owner == OwnerKey::Session(*key));
-            if !waiting && !owner.is_listening() && now.duration_since(owner.used) > idle {
-                unused.push(*key);
-            }
         }
-        unused
+        let long = |since: Instant| now.duration_since(since) > idle;
+        self.sessions.keys().copied().filter(|key| self.unused_since(*key).is_some_and(long)).collect()
     }
 
     /// Puts the answer where it is waited for, and ends that wait.
