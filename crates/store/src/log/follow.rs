@@ -54,13 +54,9 @@ impl Follower {
     pub(crate) fn run(mut self) {
         let spacing = SPACING.min(self.interval);
         let mut fails = false;
-        // The first comes at once: a log without any does not verify.
-        let (mut apart, mut longest) = (Duration::ZERO, Duration::ZERO);
+        // The first checkpoint comes at once: a log without any does not verify.
+        let mut ended = Ended::No;
         loop {
-            self.shared.wait(apart, || false);
-            let enough = || self.shared.durable() >= self.published + MANY;
-            let ended = self.shared.wait(longest, enough);
-            (apart, longest) = (spacing, self.interval.saturating_sub(spacing));
             match self.step(ended) {
                 Ok(()) => fails = false,
                 Err(error) if !fails => {
@@ -72,6 +68,9 @@ impl Follower {
             if ended == Ended::Yes {
                 return;
             }
+            self.shared.wait(spacing, || false);
+            let enough = || self.shared.durable() >= self.published + MANY;
+            ended = self.shared.wait(self.interval.saturating_sub(spacing), enough);
         }
     }
 
