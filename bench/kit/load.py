@@ -93,6 +93,7 @@ def run(subjects, subject, case, seconds, warm=1):
         "p50": figures["p50"],
         "p99": figures["p99"],
         "cpu": cpu * 1e6 / figures["requests"],
+        "executed": executed,
     }
 
 

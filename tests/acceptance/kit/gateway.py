@@ -75,10 +75,14 @@ class Gateway:
         """A token of the built-in issuer, as `narrows token create` prints it."""
         return narrows("token", "create", "--data-dir", self.data, "--subject", subject, "--group", group).strip()
 
+    def metrics(self):
+        """What `/metrics` says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
+            return response.read()
+
     def reasons(self):
         """How many tokens it has refused so far, by reason."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
-            return refused_tokens(response.read())
+        return refused_tokens(self.metrics())
 
     def url(self, namespace, server):
         return f"http://127.0.0.1:{self.port}/mcp/{namespace}/{server}"

@@ -23,6 +23,8 @@ SECONDS = 4
 KEPT = 40 * MIB
 # Seconds within which the rest is given back. The allocator does so when it is asked for something, so there are calls.
 GIVEN_BACK = 10
+
+
 @dataclasses.dataclass
 class Expected:
     """What shows that a flood is one: so many rounds of frames, connections that are cut, so many requests admitted,
@@ -47,8 +49,6 @@ FLOODS = {
     "priority": Expected(100_000),
     "window-update": Expected(100_000),
 }
-
-
 NAMES = ["slow clients", "large bodies", "slow readers", "bombs", "sessions", *FLOODS]
 
 

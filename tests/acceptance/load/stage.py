@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-import urllib.request
 
 from kit import gateway, places
 from kit.processes import Failed
@@ -92,8 +91,7 @@ class Stage:
 
     def admitted(self):
         """Requests that were admitted and have ended, however they did."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.narrows.admin}/metrics", timeout=10) as metrics:
-            lines = metrics.read().decode().splitlines()
+        lines = self.narrows.metrics().decode().splitlines()
         return sum(int(line.split()[-1]) for line in lines if line.startswith("narrows_requests_total{"))
 
     def descriptors(self):

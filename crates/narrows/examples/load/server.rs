@@ -50,14 +50,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let events = |hello: &str| {
-        let mut response = Response::new(Held(Some(Bytes::from(hello.to_owned()))).boxed_unsync());
-        let value = header::HeaderValue::from_static("text/event-stream");
-        response.headers_mut().insert(header::CONTENT_TYPE, value);
-        response
-    };
     match *request.method() {
-        Method::GET => return Ok(events(": hello\n\n")),
+        Method::GET => return Ok(hello()),
         Method::DELETE => return Ok(status(StatusCode::OK)),
         Method::POST => {}
         _ => return Ok(status(StatusCode::METHOD_NOT_ALLOWED)),
@@ -105,9 +99,17 @@ fn text(id: &Value, bytes: usize) -> Answer {
 }
 
 fn pieces(all: VecDeque<Bytes>) -> Answer {
-    let mut response = Response::new(Pieces(all).boxed_unsync());
-    let value = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    of("application/json", Pieces { all, then: Then::End })
+}
+
+/// An event stream that says one thing and then nothing.
+fn hello() -> Answer {
+    of("text/event-stream", Pieces { all: [Bytes::from_static(b": hello\n\n")].into(), then: Then::Silence })
+}
+
+fn of(kind: &'static str, body: Pieces) -> Answer {
+    let mut response = Response::new(body.boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
 }
 
@@ -117,8 +119,17 @@ fn status(status: StatusCode) -> Answer {
     response
 }
 
-/// Bytes that are there.
-struct Pieces(VecDeque<Bytes>);
+/// Bytes that are there, and what follows them.
+struct Pieces {
+    all: VecDeque<Bytes>,
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    End,
+    Silence,
+}
 
 impl Body for Pieces {
     type Data = Bytes;
@@ -128,32 +139,21 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        match (self.all.pop_front(), self.then) {
+            (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            (None, Then::End) => Poll::Ready(None),
+            (None, Then::Silence) => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.then == Then::End && self.all.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
-    }
-}
-
-/// Says one thing and then nothing, and does not end.
-struct Held(Option<Bytes>);
-
-impl Body for Held {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.0.take() {
-            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            None => Poll::Pending,
+        match self.then {
+            Then::End => SizeHint::with_exact(self.all.iter().map(|piece| piece.len() as u64).sum()),
+            Then::Silence => SizeHint::default(),
         }
     }
 }
