@@ -8,10 +8,10 @@ use tokio::{
 use super::world::{World, json as answers};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/a"}}}"#;
-const RESULT: &str = r#"{"result":{"content":[]},"jsonrpc":"2.0","id":$id}"#;
+pub(crate) const RESULT: &str = r#"{"result":{"content":[]},"jsonrpc":"2.0","id":$id}"#;
 
 /// A call with these lines in its head and this body.
-fn call(world: &World, token: &str, lines: &[&str], body: &str) -> String {
+pub(crate) fn call(world: &World, token: &str, lines: &[&str], body: &str) -> String {
     let mut text = format!(
         "POST /mcp/dev/files HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n",

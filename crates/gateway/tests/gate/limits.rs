@@ -8,9 +8,10 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use super::world::{World, json};
-
-const RESULT: &str = r#"{"result":{"content":[]},"jsonrpc":"2.0","id":$id}"#;
+use super::{
+    framing::{RESULT, call},
+    world::{World, json},
+};
 
 /// A connection whose client asks and asks, and reads nothing, is idle: with a token or without one.
 #[tokio::test]
@@ -26,29 +27,18 @@ async fn a_client_that_does_not_read_is_let_go() {
     world.stop().await;
 }
 
-/// A call whose body has room for its arguments: the head, and the body.
-fn large_call(world: &World, token: &str, size: usize) -> (String, String) {
+/// The head of a call and half of its body; the other half is given back.
+async fn begin(world: &World, subject: &str, size: usize) -> (TcpStream, String) {
     let text = "x".repeat(size);
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"read_file","arguments":{{"path":"{text}"}}}}}}"#
     );
-    let head = format!(
-        "POST /mcp/dev/files HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
-         Content-Length: {}\r\n\r\n",
-        world.address,
-        body.len()
-    );
-    (head, body)
-}
-
-/// The head of a call and a part of its body.
-async fn begin(world: &World, subject: &str, size: usize) -> (TcpStream, String) {
-    let (head, body) = large_call(world, &world.token(subject, "readers"), size);
+    let (first, rest) = body.split_at(size / 2);
+    let length = format!("Content-Length: {}", body.len());
+    let head = call(world, &world.token(subject, "readers"), &[&length], "");
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     // Apart from the head, and in pieces.
-    let (first, rest) = body.split_at(size / 2);
     for piece in [&first[..10], &first[10..]] {
         tokio::time::sleep(Duration::from_millis(50)).await;
         stream.write_all(piece.as_bytes()).await.unwrap();
