@@ -41,21 +41,25 @@ pub(crate) fn check(data: &[u8]) {
         None => String::from_utf8_lossy(content).into_owned(),
     };
     let edited = edit(&text, edits);
+    let mut uses = 0;
     for opened_for in PURPOSES {
         for bound_to in BINDINGS {
             let opened = keys.open(opened_for, bound_to, &edited);
             let is_its_own = opened_for == purpose && bound_to == binding && sealer < 3;
             if edited == text && is_its_own && text.len() <= 4096 {
                 assert_eq!(opened.as_deref(), Ok(content), "what was sealed opens");
-            } else if edited == text {
+            } else if edited == text && sealer < 3 {
                 assert!(opened.is_err() || is_its_own, "it opened for another");
             }
             if let Ok(opened) = opened {
+                // What a fuzzer makes up may be a seal: it sees the texts that are compared here.
+                uses += 1;
                 let seals = |sealer: &HandleKeys| sealer.seal(opened_for, bound_to, &opened) == edited;
                 assert!(sealers.iter().any(seals), "what opens is the seal of what it holds");
             }
         }
     }
+    assert!(uses <= 1, "a text opens for one purpose and one binding");
 }
 
 fn edit(text: &str, edits: &[u8]) -> String {

@@ -100,13 +100,10 @@ struct Decimal {
 impl Decimal {
     fn of(number: &str) -> Option<Self> {
         let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-            // More than nine digits of exponent is out of any range, whatever the mantissa.
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+            // Beyond thirty-two bits it is out of any range, whatever the mantissa.
+            Some((mantissa, exponent)) => (mantissa, i64::from(exponent.parse::<i32>().ok()?)),
             None => (number, 0),
         };
-        if exponent.abs() > 1_000_000_000 {
-            return None;
-        }
         let mantissa = mantissa.strip_prefix('-').unwrap_or(mantissa);
         let point = mantissa.find('.').unwrap_or(mantissa.len());
         let mut digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
