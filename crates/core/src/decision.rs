@@ -30,6 +30,17 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// As it is written, in files, records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// The rule of a role that decided: `role/rules[index]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleRef {

@@ -11,7 +11,7 @@ use narrows_core::{
     audit::{
         Actor, DecisionRecord, Object, OutcomeRecord, Record, RecordKind, RequestRecord, Source, record_time,
     },
-    decision::{Decision, Denial, Effect, Mode, Verdict},
+    decision::{Decision, Denial, Effect, Verdict},
     ids::ServerId,
     ports::{AppendError, AuditLog, Durable, LogIndex, Pairing},
     principal::{Principal, PrincipalKind},
@@ -268,7 +268,7 @@ impl Enforcer {
             method = facts.method,
             tool = facts.tool,
             rule = %rule_text(&decision.verdict),
-            mode = mode_text(decision.mode),
+            mode = decision.mode.as_str(),
             request = request_id,
             "denied"
         );
@@ -325,7 +325,7 @@ impl Enforcer {
                 },
                 rule: &rule,
                 snapshot_revision: &revision,
-                mode: mode_text(decision.mode),
+                mode: decision.mode.as_str(),
             }),
             before: None,
             after: None,
@@ -436,12 +436,12 @@ impl OpenCall {
             return;
         }
         let elapsed = self.started.elapsed();
-        let (status, error, label) = match ending {
-            Ending::Ok => ("ok", None, Outcome::Ok),
-            Ending::Error(reason) => ("error", Some(reason), Outcome::Error),
-            Ending::Cancelled(reason) => ("cancelled", Some(reason), Outcome::Cancelled),
+        let (outcome, error) = match ending {
+            Ending::Ok => (Outcome::Ok, None),
+            Ending::Error(reason) => (Outcome::Error, Some(reason)),
+            Ending::Cancelled(reason) => (Outcome::Cancelled, Some(reason)),
         };
-        self.metrics.completed(label, elapsed);
+        self.metrics.completed(outcome, elapsed);
         if let Some(span) = self.span.take() {
             span.end(error);
         }
@@ -473,7 +473,7 @@ impl OpenCall {
             decision: None,
             before: None,
             after: None,
-            outcome: Some(OutcomeRecord { status, error, duration_ms, bytes }),
+            outcome: Some(OutcomeRecord { status: outcome.as_str(), error, duration_ms, bytes }),
             trace: None,
         };
         let taken = encode(&record).and_then(|line| self.audit.append_later(Pairing::Outcome(intent), line));
@@ -507,12 +507,5 @@ fn rule_text(verdict: &Verdict) -> String {
         }
         Verdict::Deny(Denial::NoGrant) => "no grant".to_owned(),
         Verdict::Deny(Denial::UnknownServer) => "unknown server".to_owned(),
-    }
-}
-
-fn mode_text(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
     }
 }

@@ -5,33 +5,38 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 
 use narrows_core::decision::Mode;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 /// How a forwarded request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
     Error,
     Cancelled,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum DenialMode {
-    Enforce,
-    Observe,
+impl Outcome {
+    /// As it is written, in labels as in records.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
-    outcome: Outcome,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModeLabel {
-    mode: DenialMode,
+    mode: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,11 +100,12 @@ impl Default for Metrics {
         );
         registry.register("connections", "Open client connections", connections.clone());
         registry.register("snapshot_revision", "Number of the published snapshot", snapshot.clone());
-        let of = |outcome| completed.get_or_create(&OutcomeLabel { outcome }).clone();
-        let mode = |mode| denied.get_or_create(&ModeLabel { mode }).clone();
+        let of =
+            |outcome: Outcome| completed.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }).clone();
+        let mode = |mode: Mode| denied.get_or_create(&ModeLabel { mode: mode.as_str() }).clone();
         Self {
             completed: [of(Outcome::Ok), of(Outcome::Error), of(Outcome::Cancelled)],
-            denied: [mode(DenialMode::Enforce), mode(DenialMode::Observe)],
+            denied: [mode(Mode::Enforce), mode(Mode::Observe)],
             registry,
             unauthenticated,
             unrecorded,
@@ -206,9 +212,9 @@ mod tests {
         metrics.unauthenticated("expired");
         let text = metrics.exposition();
         for line in [
-            "narrows_requests_total{outcome=\"Ok\"} 0",
-            "narrows_requests_total{outcome=\"Error\"} 1",
-            "narrows_denials_total{mode=\"Enforce\"} 0",
+            "narrows_requests_total{outcome=\"ok\"} 0",
+            "narrows_requests_total{outcome=\"error\"} 1",
+            "narrows_denials_total{mode=\"enforce\"} 0",
             "narrows_unauthenticated_total{reason=\"expired\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");

@@ -316,11 +316,7 @@ fn table(answer: &Answer) -> String {
     if let Some(missing) = &answer.missing {
         line("missing", missing);
     }
-    let mode = match answer.mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    };
-    line("effect", &format!("{} (mode {mode})", answer.effect));
+    line("effect", &format!("{} (mode {})", answer.effect, answer.mode.as_str()));
     line("revision", &answer.revision);
     table.render_rows()
 }
