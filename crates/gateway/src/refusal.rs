@@ -22,7 +22,7 @@ pub mod code {
     pub const BUSY: i64 = -31429;
     /// The server answered what can't be passed on.
     pub const BAD_GATEWAY: i64 = -31502;
-    /// The record can't be written, or the server is not there.
+    /// The record can't be written, the server is not there, or there is no room for the body.
     pub const UNAVAILABLE: i64 = -31503;
     /// The server did not answer in time.
     pub const TIMEOUT: i64 = -31504;
@@ -85,6 +85,28 @@ impl EdgeRefusal {
             | Self::HeaderValue(_)
             | Self::UnexpectedBody
             | Self::Framing => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn code(&self) -> i64 {
+        match self {
+            // Not the request's fault: the same one may be sent again.
+            Self::NoRoom => code::UNAVAILABLE,
+            Self::Path
+            | Self::Method
+            | Self::Query
+            | Self::Host
+            | Self::Origin
+            | Self::HeaderName
+            | Self::RepeatedHeader(_)
+            | Self::HeaderValue(_)
+            | Self::ContentType
+            | Self::ContentEncoding
+            | Self::Accept
+            | Self::UnexpectedBody
+            | Self::BodyTooLarge(_)
+            | Self::BodyIncomplete
+            | Self::Framing => code::BAD_REQUEST,
         }
     }
 }
@@ -239,7 +261,7 @@ impl Refusal {
 
     fn status_and_code(&self) -> (StatusCode, i64) {
         match self {
-            Self::Edge(refusal) => (refusal.status(), code::BAD_REQUEST),
+            Self::Edge(refusal) => (refusal.status(), refusal.code()),
             Self::Unauthenticated { failure, .. } => match failure.http_status() {
                 401 => (StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED),
                 _ => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),

@@ -65,6 +65,7 @@ async fn bodies_under_way_have_so_much_room_and_one_principal_a_share() {
     let (mut third, _) = begin(&world, "ann", 16_000).await;
     let refused = response(&mut third).await;
     assert!(refused.starts_with("http/1.1 503") && refused.contains("\r\nretry-after:"), "{refused}");
+    assert!(refused.contains("\"code\":-31503"), "{refused}");
     assert!(world.log.summary().is_empty(), "nothing of it is recorded: {:?}", world.log.summary());
     // Others have room, and so has what was begun.
     for (mut stream, rest) in [begin(&world, "bob", 16_000).await, first] {
