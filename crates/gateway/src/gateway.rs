@@ -26,15 +26,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     anonymous::Failures,
     clock::{Clock, RequestIds},
-    concurrency::{self, Concurrency, InProgress},
+    concurrency::{self, Concurrency, InProgress, Slot},
     context::{Context, traceparent},
+    cuts::Whose,
     edge::{self, Head, Verb},
     enforcer::{Enforcer, Facts, Origin},
     exchange,
     gathered::Gathered,
     identity::{self, Authenticator, Identity},
     judge::{self, Claim},
-    metrics::Metrics,
+    metrics::{Metrics, Present},
     refusal::{EdgeRefusal, Refusal},
     reply::Reply,
     room::{Place, Room},
@@ -174,9 +175,12 @@ impl Gateway {
         }
     }
 
-    /// Writes counts of failed authentications until stopped. Its end before that is the process's.
+    /// Writes counts of failed authentications, and says what went beyond a bound, until stopped. Its end before that
+    /// is the process's.
     pub async fn report_failures(&self, stop: CancellationToken) {
-        self.failures.report(Arc::clone(&self.audit), RequestIds::default(), self.clock, stop).await;
+        let said = self.metrics.cuts().report(stop.clone());
+        let audit = Arc::clone(&self.audit);
+        tokio::join!(self.failures.report(audit, RequestIds::default(), self.clock, stop), said);
     }
 
     /// Ends listening streams, so that connections can close. Part of shutting down.
@@ -185,8 +189,10 @@ impl Gateway {
     }
 
     /// Answers a request on a connection where it can't be told any more what is a request. The connection ends.
-    pub(crate) fn refuse_framing() -> Response<Reply> {
-        let mut response = finished(Err(EdgeRefusal::Framing.into()));
+    pub(crate) fn refuse_framing(&self, ip: &str) -> Response<Reply> {
+        let refusal = EdgeRefusal::Framing.into();
+        self.note(&refusal, ip, None);
+        let mut response = finished(Err(refusal));
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
@@ -237,15 +243,11 @@ impl Gateway {
         verb: Verb,
         body: Incoming,
     ) -> Result<Response<Reply>, Refusal> {
-        let limit = self.settings.limits.principal_concurrency;
-        let principal = arrival.identity.in_progress(|| self.concurrency.of(arrival.identity.subject_digest));
-        let slot = concurrency::enter(principal, limit).ok_or(Refusal::Busy { id: None, limit })?;
-        let present = self.metrics.request();
         let mut place = self.bodies.place();
-        let body = match verb {
-            Verb::Post => self.read(body, &mut place, slot.principal()).await?,
-            Verb::Get | Verb::Delete => Bytes::new(),
-        };
+        let received = self.receive(&arrival, verb, body, &mut place).await;
+        let (slot, present, body) = received.inspect_err(|refusal| {
+            self.note(refusal, &arrival.ip, Some(&arrival.identity.principal.subject));
+        })?;
         let Some(upstream) = self.reachable(&arrival) else {
             return Err(self.unknown(&arrival, verb, &body).await);
         };
@@ -281,6 +283,32 @@ impl Gateway {
             Verb::Post => exchange::post(context, arrival.headers, &body).await,
             Verb::Get => exchange::listen(context, arrival.headers).await,
             Verb::Delete => exchange::delete(context, arrival.headers).await,
+        }
+    }
+
+    /// Takes a place among the requests in progress, and reads the body.
+    async fn receive(
+        &self,
+        arrival: &Arrival<'_>,
+        verb: Verb,
+        body: Incoming,
+        place: &mut Place<'_>,
+    ) -> Result<(Slot, Present, Bytes), Refusal> {
+        let limit = self.settings.limits.principal_concurrency;
+        let principal = arrival.identity.in_progress(|| self.concurrency.of(arrival.identity.subject_digest));
+        let slot = concurrency::enter(principal, limit).ok_or(Refusal::Busy { id: None, limit })?;
+        let present = self.metrics.request();
+        let body = match verb {
+            Verb::Post => self.read(body, place, slot.principal()).await?,
+            Verb::Get | Verb::Delete => Bytes::new(),
+        };
+        Ok((slot, present, body))
+    }
+
+    /// Counts a refusal for going beyond a bound.
+    fn note(&self, refusal: &Refusal, ip: &str, subject: Option<&str>) {
+        if let Some(reason) = refusal.cut() {
+            self.metrics.cuts().note(reason, Whose { ip, subject });
         }
     }
 
@@ -407,7 +435,7 @@ impl Gateway {
         };
         match tokio::time::timeout(limits.body_timeout, reading).await {
             Ok(read) => read,
-            Err(_) => Err(EdgeRefusal::BodyIncomplete),
+            Err(_) => Err(EdgeRefusal::BodyLate),
         }
     }
 

@@ -14,7 +14,7 @@ use http::{HeaderValue, Response, header};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::reply::Reply;
+use crate::reply::{Cut, Reply};
 
 /// The body that one connection is to send after the library has sent the head.
 #[derive(Default)]
@@ -58,8 +58,22 @@ impl Handover {
 /// Bytes that a client may still send. Nothing that it sends means anything, and each read is a turn of this thread.
 const IGNORED: usize = 64 * 1024;
 
+/// Why a stream ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the client sends what nobody reads")]
+    Unasked,
+    #[error(transparent)]
+    Cut(#[from] Cut),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// Sends a body to its end, or until the client leaves. What the client still sends is not read as a request.
-pub(crate) async fn pour(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut body: Reply) -> io::Result<()> {
+pub(crate) async fn pour(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut body: Reply,
+) -> Result<(), Broken> {
     let (mut ignored, mut left) = ([0; 64], IGNORED);
     loop {
         let frame = tokio::select! {
@@ -71,7 +85,7 @@ pub(crate) async fn pour(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut bo
                     left -= count;
                     continue;
                 }
-                _ => return Err(io::Error::other("the client sends what nobody reads")),
+                _ => return Err(Broken::Unasked),
             },
         };
         match frame {
@@ -88,10 +102,10 @@ pub(crate) async fn pour(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut bo
                 stream.flush().await?;
             }
             // Without the last chunk the client can't take the part for the whole.
-            Some(Err(cut)) => return Err(io::Error::other(cut)),
+            Some(Err(cut)) => return Err(cut.into()),
             None => {
                 stream.write_all(b"0\r\n\r\n").await?;
-                return stream.shutdown().await;
+                return Ok(stream.shutdown().await?);
             }
         }
     }

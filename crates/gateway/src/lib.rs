@@ -9,6 +9,7 @@ mod anonymous;
 pub mod clock;
 mod concurrency;
 mod context;
+mod cuts;
 mod edge;
 mod enforcer;
 mod exchange;

@@ -2,8 +2,8 @@
 //! nothing of MCP.
 
 use std::{
-    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc, task::Poll,
-    time::Duration,
+    convert::Infallible, error::Error as _, future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc,
+    task::Poll, time::Duration,
 };
 
 use http::{HeaderValue, Request, Response, Version, header};
@@ -26,8 +26,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cuts::{Reason, Whose},
     gateway::Gateway,
-    handover::{self, Handover},
+    handover::{self, Broken, Handover},
     metrics::Present,
     patience::{Patience, Phase, Protocol},
     reply::Reply,
@@ -258,7 +259,7 @@ impl Connection {
         match shaken {
             Ok(Ok(stream)) => self.http(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS handshake"),
-            Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
+            Err(_) => self.cut(Reason::SlowHandshake),
         }
     }
 
@@ -272,7 +273,21 @@ impl Connection {
         };
         if let Err(error) = poured {
             tracing::debug!(%error, peer = %self.peer, "stream ended");
+            match error {
+                Broken::Unasked => self.cut(Reason::Unasked),
+                Broken::Cut(_) | Broken::Io(_) => {}
+            }
         }
+    }
+
+    /// The client's address, as it is recorded.
+    fn ip(&self) -> String {
+        self.peer.ip().to_canonical().to_string()
+    }
+
+    /// Counts a connection that is closed for going beyond a bound.
+    fn cut(&self, reason: Reason) {
+        self.gateway.metrics().cuts().note(reason, Whose { ip: &self.ip(), subject: None });
     }
 
     /// Ends so many times the time of parting after this process began to end.
@@ -313,14 +328,18 @@ impl Connection {
             Ok(None) => return None,
             Err(error) => {
                 tracing::debug!(%error, peer = %self.peer, "connection ended before it began");
+                phase.cut().into_iter().for_each(|reason| self.cut(reason));
                 return None;
             }
         };
-        match attended {
+        match &attended {
             Attended::Ended(Ok(())) | Attended::HandedOver(_) => {}
             Attended::Ended(Err(error)) => tracing::debug!(%error, peer = %self.peer, "connection ended"),
             Attended::Idle => tracing::debug!(peer = %self.peer, "idle connection closed"),
         }
+        // One that is told to end may have a client that is slow to take its leave.
+        let reason = phase.cut().or_else(|| attended.cut(&phase)).filter(|_| !phase.is_parting());
+        reason.into_iter().for_each(|reason| self.cut(reason));
         None
     }
 
@@ -335,7 +354,7 @@ impl Connection {
         Error = Infallible,
         Future: Send + 'static,
     > + use<> {
-        let ip: Arc<str> = self.peer.ip().to_canonical().to_string().into();
+        let ip: Arc<str> = self.ip().into();
         let (gateway, phase) = (Arc::clone(&self.gateway), phase.clone());
         let (sign, handover) = (Arc::clone(busy), Arc::clone(handover));
         service_fn(move |request: Request<Incoming>| {
@@ -346,7 +365,7 @@ impl Connection {
             async move {
                 let mut response = match phase.is_ambiguous() {
                     false => gateway.answer(&ip, request).await,
-                    true => Gateway::refuse_framing(),
+                    true => gateway.refuse_framing(&ip),
                 };
                 response.body_mut().hold(sign);
                 match version {
@@ -418,4 +437,29 @@ enum Attended {
     Idle,
     /// The head of a listening stream is sent, and this is its body.
     HandedOver(Reply),
+}
+
+impl Attended {
+    /// The bound that the client passed, by the HTTP library's account or by ours of what it left unread.
+    fn cut(&self, phase: &Phase) -> Option<Reason> {
+        let unread = (!phase.is_written()).then_some(Reason::Unread);
+        match self {
+            Self::Ended(Ok(())) | Self::HandedOver(_) => None,
+            Self::Idle => unread,
+            Self::Ended(Err(error)) if error.is_parse_too_large() => Some(Reason::HeadTooLarge),
+            Self::Ended(Err(error)) if error.is_parse() => Some(Reason::Malformed),
+            // Nothing is asked and nothing is answered, a ping for example.
+            Self::Ended(Err(error)) if error.is_timeout() => unread,
+            Self::Ended(Err(error)) => {
+                let error: &h2::Error = error.source()?.downcast_ref()?;
+                match error.reason().filter(|_| error.is_library())? {
+                    h2::Reason::ENHANCE_YOUR_CALM => Some(Reason::FrameFlood),
+                    // Said of a field that goes on and on, where the head is too large already.
+                    h2::Reason::COMPRESSION_ERROR => Some(Reason::HeadTooLarge),
+                    h2::Reason::NO_ERROR => None,
+                    _ => Some(Reason::Malformed),
+                }
+            }
+        }
+    }
 }

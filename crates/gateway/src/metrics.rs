@@ -10,6 +10,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::cuts::Cuts;
+
 /// How a forwarded request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -51,6 +53,7 @@ pub(crate) struct Metrics {
     denied: [Counter; 2],
     unauthenticated: Family<ReasonLabel, Counter>,
     unrecorded: Counter,
+    cuts: Cuts,
     dropped: Counter,
     record_seconds: Histogram,
     request_seconds: Histogram,
@@ -86,6 +89,7 @@ impl Default for Metrics {
             "Requests refused since they could not be recorded",
             unrecorded.clone(),
         );
+        let cuts = Cuts::register(&mut registry);
         registry.register("dropped_messages", "Messages of servers that were not passed on", dropped.clone());
         registry.register("record_seconds", "Time for an intent to become durable", record_seconds.clone());
         registry.register(
@@ -109,6 +113,7 @@ impl Default for Metrics {
             registry,
             unauthenticated,
             unrecorded,
+            cuts,
             dropped,
             record_seconds,
             request_seconds,
@@ -154,6 +159,11 @@ impl Metrics {
 
     pub(crate) fn unrecorded(&self) {
         self.unrecorded.inc();
+    }
+
+    /// What went beyond a bound.
+    pub(crate) fn cuts(&self) -> &Cuts {
+        &self.cuts
     }
 
     pub(crate) fn dropped_message(&self) {

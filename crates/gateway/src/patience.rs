@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    cuts::Reason,
     frames::Frames,
     framing::{Ambiguous, Framing},
 };
@@ -34,7 +35,7 @@ pub(crate) enum Protocol {
 }
 
 /// Said by the service: how many heads were complete, and whether the last of their requests is still in progress. Said
-/// to it: whether what came can be read in two ways.
+/// to it: whether what came can be read in two ways, and why the connection is cut off from here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phase(Arc<Progress>);
 
@@ -47,6 +48,7 @@ struct Progress {
     parting: AtomicBool,
     unsent: AtomicBool,
     ambiguous: AtomicBool,
+    cut: OnceLock<Reason>,
 }
 
 impl Phase {
@@ -95,6 +97,17 @@ impl Phase {
     /// Whether a head came that can be read in two ways. From then on no request of this connection is carried out.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.0.ambiguous.load(Ordering::Acquire)
+    }
+
+    /// Why the connection is cut off from here, if it is.
+    pub(crate) fn cut(&self) -> Option<Reason> {
+        self.0.cut.get().copied()
+    }
+
+    /// Takes note of why it is cut off. There is one reason, for nothing is read after it.
+    fn cut_for(&self, reason: Reason, error: io::Error) -> io::Error {
+        self.0.cut.get_or_init(|| reason);
+        error
     }
 
     /// How many heads were complete so far.
@@ -187,9 +200,13 @@ impl<S> Patience<S> {
                     self.phase.0.ambiguous.store(true, Ordering::Release);
                     Ok(())
                 }
-                Err(Ambiguous::Body) => Err(io::ErrorKind::InvalidData.into()),
+                Err(Ambiguous::Body) => {
+                    Err(self.phase.cut_for(Reason::Ambiguous, io::ErrorKind::InvalidData.into()))
+                }
             },
-            Watch::Http2(frames) => frames.read(bytes).map_err(io::Error::other),
+            Watch::Http2(frames) => frames
+                .read(bytes)
+                .map_err(|error| self.phase.cut_for(Reason::FrameFlood, io::Error::other(error))),
         }
     }
 
@@ -259,7 +276,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
         if polled.is_pending() {
             if matches!(this.waiting, Waiting::Head | Waiting::First) {
                 ready!(this.timer.as_mut().poll(cx));
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                let error = io::ErrorKind::TimedOut.into();
+                return Poll::Ready(Err(this.phase.cut_for(Reason::SlowHead, error)));
             }
             return Poll::Pending;
         }

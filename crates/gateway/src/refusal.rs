@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use narrows_core::{ids::ServerId, ports::AppendError};
 use narrows_mcp::envelope::{EnvelopeError, Id, error_bytes};
 
-use crate::{identity::AuthFailure, reply::Reply, upstream::UpstreamFailure};
+use crate::{cuts::Reason, identity::AuthFailure, reply::Reply, upstream::UpstreamFailure};
 
 /// JSON-RPC error codes of our own. MCP reserves -32768 to -32000, so they stand outside of it; the last three
 /// digits are those of the HTTP status.
@@ -57,7 +57,9 @@ pub(crate) enum EdgeRefusal {
     UnexpectedBody,
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
-    #[error("the body did not arrive in time, or was cut off")]
+    #[error("the body did not arrive in time")]
+    BodyLate,
+    #[error("the body was cut off")]
     BodyIncomplete,
     #[error("too many large bodies are under way; try again shortly")]
     NoRoom,
@@ -77,7 +79,7 @@ impl EdgeRefusal {
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Accept => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyLate | Self::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Query
             | Self::HeaderName
@@ -105,8 +107,32 @@ impl EdgeRefusal {
             | Self::Accept
             | Self::UnexpectedBody
             | Self::BodyTooLarge(_)
+            | Self::BodyLate
             | Self::BodyIncomplete
             | Self::Framing => code::BAD_REQUEST,
+        }
+    }
+
+    /// The bound that was passed, where it is one.
+    fn cut(&self) -> Option<Reason> {
+        match self {
+            Self::BodyTooLarge(_) => Some(Reason::BodyTooLarge),
+            Self::BodyLate => Some(Reason::SlowBody),
+            Self::NoRoom => Some(Reason::NoRoom),
+            Self::Framing => Some(Reason::Ambiguous),
+            Self::Path
+            | Self::Method
+            | Self::Query
+            | Self::Host
+            | Self::Origin
+            | Self::HeaderName
+            | Self::RepeatedHeader(_)
+            | Self::HeaderValue(_)
+            | Self::ContentType
+            | Self::ContentEncoding
+            | Self::Accept
+            | Self::UnexpectedBody
+            | Self::BodyIncomplete => None,
         }
     }
 }
@@ -191,6 +217,26 @@ impl Refusal {
         request_id: String,
     ) -> Self {
         Self::Upstream { id: id.cloned(), server: context.server.clone(), failure, request_id }
+    }
+
+    /// The bound that was passed, where it is one.
+    pub(crate) fn cut(&self) -> Option<Reason> {
+        match self {
+            Self::Edge(refusal) => refusal.cut(),
+            Self::Busy { .. } => Some(Reason::TooManyRequests),
+            Self::Unauthenticated { .. }
+            | Self::UnknownServer(_)
+            | Self::NoAggregate
+            | Self::UnknownSession(_)
+            | Self::SessionRequired
+            | Self::Message { .. }
+            | Self::Denied { .. }
+            | Self::Withdrawn { .. }
+            | Self::StreamTaken
+            | Self::Unrecorded { .. }
+            | Self::RecordTimeout { .. }
+            | Self::Upstream { .. } => None,
+        }
     }
 
     /// The id of the request that is refused, where it is known.

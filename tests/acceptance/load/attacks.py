@@ -126,6 +126,7 @@ class Attacks:
         return said
 
     def slow(self, problems):
+        before = self.stage.cut()
         load = self.stage.load("slow", "--heads", SLOW // 2, "--bodies", SLOW - SLOW // 2)
         load.ready()
         # Long enough for both of the gateway's timeouts, for heads and for bodies.
@@ -135,6 +136,9 @@ class Attacks:
             problems.append(f"slow bodies are not ended: {said}")
         if said["begun"] < SLOW * 3 // 2:
             problems.append(f"slow heads are not ended: {said}")
+        counted = self.stage.cut() - before
+        if min(counted["slow_head"], counted["slow_body"]) < SLOW // 4:
+            problems.append(f"an operator would not see it: {dict(counted)} are counted")
         return said
 
     def large_bodies(self, problems):
@@ -145,9 +149,10 @@ class Attacks:
 
     def flood(self, kind):
         def attack(problems):
-            seconds, before = SECONDS * (5 if self.options.full else 1), self.stage.admitted()
+            seconds, before, counted = SECONDS * (5 if self.options.full else 1), self.stage.admitted(), self.stage.cut()
             said = self.stage.load("flood", "--kind", kind, "--seconds", seconds).result()
             said["admitted"] = self.stage.admitted() - before
+            said["counted"] = dict(self.stage.cut() - counted)
             problems += self.not_a_flood(kind, said)
             return said
         return attack
@@ -162,6 +167,8 @@ class Attacks:
         cut = said["connections"] - said["ended"].get("time", 0)
         if expected.cut and cut < 8:
             yield f"only {cut} connections were cut: {said['ended']}"
+        if expected.cut and sum(said["counted"].values()) < 8:
+            yield f"an operator would not see it: {said['counted']} are counted"
 
     def slow_readers(self, problems):
         load = self.stage.load("slow-readers", "--count", 200, "--bytes", 8 * MIB)

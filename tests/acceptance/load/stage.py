@@ -1,6 +1,7 @@
 """What all groups have: servers, the gateway in front of them, tokens of many people, the load program, and a look at
 the gateway's process from outside."""
 
+import collections
 import contextlib
 import http.client
 import json
@@ -91,8 +92,17 @@ class Stage:
 
     def admitted(self):
         """Requests that were admitted and have ended, however they did."""
+        return self.counted("narrows_requests_total").total()
+
+    def cut(self):
+        """What went beyond a bound and was refused or cut off, by reason."""
+        return self.counted("narrows_cut_total")
+
+    def counted(self, name):
+        """A counter of the gateway's, by its label."""
         lines = self.narrows.metrics().decode().splitlines()
-        return sum(int(line.split()[-1]) for line in lines if line.startswith("narrows_requests_total{"))
+        found = (line.split() for line in lines if line.startswith(name + "{"))
+        return collections.Counter({labels.split('"')[1]: int(count) for labels, count in found})
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.narrows.process.pid}/fd"))

@@ -7,7 +7,7 @@ use tokio::{
 
 use super::world::{World, json as answers};
 
-const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/a"}}}"#;
+pub(crate) const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/a"}}}"#;
 pub(crate) const RESULT: &str = r#"{"result":{"content":[]},"jsonrpc":"2.0","id":$id}"#;
 
 /// A call with these lines in its head and this body.
@@ -25,7 +25,7 @@ pub(crate) fn call(world: &World, token: &str, lines: &[&str], body: &str) -> St
 }
 
 /// Sends these bytes; all that comes back until the other side ends the connection.
-async fn send(world: &World, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) async fn send(world: &World, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(bytes.as_ref()).await.unwrap();
     let mut answer = Vec::new();

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod cuts;
 mod framing;
 mod legacy;
 mod limits;

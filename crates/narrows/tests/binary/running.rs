@@ -214,6 +214,11 @@ impl Up {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
         );
+        self.begin_post(server, token, tool, &body)
+    }
+
+    /// A POST of this body, with the headers of a call.
+    fn begin_post(&self, server: &str, token: &str, tool: &str, body: &str) -> TcpStream {
         let mut head =
             format!("POST /mcp/{server} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.agents);
         let headers = [
@@ -229,6 +234,12 @@ impl Up {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
         begin(self.agents, &format!("{head}\r\n{body}"))
+    }
+
+    /// A call whose body is larger by a byte than one may be.
+    pub(crate) fn call_too_large(&self, server: &str, token: &str, text: &str) -> Answer {
+        let body = text.to_owned() + &"x".repeat((4 << 20) + 1 - text.len());
+        answer(self.begin_post(server, token, "any", &body))
     }
 
     /// A GET of health or metrics.

@@ -49,7 +49,7 @@ fn the_callers_token_and_arguments_go_no_further() {
                  metadata: {{ namespace: dev, name: remote }}\nspec: {{ transport: http, url: {url:?} }}\n"
             )),
     );
-    let up = Up::start(&place, &["-f", "r.yaml", "--allow-upstream", "127.0.0.1/32"]);
+    let mut up = Up::start(&place, &["-f", "r.yaml", "--allow-upstream", "127.0.0.1/32"]);
     let token = place.token(ALICE);
     let answer = up.call("dev/remote", &token, "look", &format!(r#"{{"at":"{ARGUMENT}"}}"#));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -58,7 +58,15 @@ fn the_callers_token_and_arguments_go_no_further() {
     // Of a token that is not good either.
     let spoilt = format!("{token}x");
     assert_eq!(up.call("dev/remote", &spoilt, "look", "{}").status, 401);
+    // And of a call that goes beyond a bound: it is counted, and the log says whose it was.
+    assert_eq!(up.call_too_large("dev/remote", &token, ARGUMENT).status, 413);
+    let line = up.wait_for("refused or cut off");
+    assert!(
+        line.contains(r#" WARN refused or cut off reason="body_too_large" count=1 ip="127.0.0.1" subject="alice@example.com""#),
+        "{line}"
+    );
     let metrics = up.admin("/metrics").body;
+    assert!(metrics.contains("narrows_cut_total{reason=\"body_too_large\"} 1\n"), "{metrics}");
     let said = up.stop();
     let sent = server.join().unwrap();
 
