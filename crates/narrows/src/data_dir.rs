@@ -201,6 +201,30 @@ pub(crate) fn check_private(path: &Path, kind: Kind) -> Result<(), Failure> {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot use `{}`: {error}", path.display()))
-        .hint("name a directory that you may write to with `--data-dir DIR`")
+    Failure::new(format!("cannot use `{}`: {error}", path.display())).hint(match error.kind() {
+        ErrorKind::StorageFull => {
+            "the disk is full: free some space and try again, or name another directory with `--data-dir DIR`"
+        }
+        ErrorKind::QuotaExceeded => {
+            "the disk quota is used up: free some space and try again, or name another directory with `--data-dir DIR`"
+        }
+        _ => "name a directory that you may write to with `--data-dir DIR`",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_depends_on_what_the_operating_system_said() {
+        for (kind, hint) in [
+            (ErrorKind::StorageFull, "hint: the disk is full: free some space"),
+            (ErrorKind::QuotaExceeded, "hint: the disk quota is used up: free some space"),
+            (ErrorKind::PermissionDenied, "hint: name a directory that you may write to"),
+        ] {
+            let said = unusable(Path::new("/data/lock"), &kind.into()).to_string();
+            assert!(said.starts_with("error: cannot use `/data/lock`: ") && said.contains(hint), "{said}");
+        }
+    }
 }

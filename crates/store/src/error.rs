@@ -103,6 +103,8 @@ pub enum Damage {
     Checkpoint,
 }
 
+const FULL: &str = "the disk is full; free some space and try again";
+
 const IO_HINTS: [(ErrorKind, &str); 5] = [
     (
         ErrorKind::PermissionDenied,
@@ -112,8 +114,8 @@ const IO_HINTS: [(ErrorKind, &str); 5] = [
         ErrorKind::ReadOnlyFilesystem,
         "the file system is mounted read-only; choose another place with `--data-dir`",
     ),
-    (ErrorKind::StorageFull, "the disk is full; free some space, and narrows goes on by itself"),
-    (ErrorKind::QuotaExceeded, "the disk quota is used up; free some space, and narrows goes on by itself"),
+    (ErrorKind::StorageFull, FULL),
+    (ErrorKind::QuotaExceeded, "the disk quota is used up; free some space and try again"),
     (ErrorKind::NotFound, "look at `--data-dir`: the directory is not one that `narrows up` made"),
 ];
 
@@ -136,9 +138,18 @@ impl StoreError {
             Self::Io { source, .. } => {
                 IO_HINTS.iter().find(|(kind, _)| *kind == source.kind()).map(|(_, hint)| *hint)
             }
-            Self::Database { .. } => Some(
-                "check that the file is writable and its disk not full; a copy of the directory restores it",
-            ),
+            Self::Database { source, .. } => {
+                Some(match source.sqlite_error().map(|error| error.extended_code) {
+                    Some(rusqlite::ffi::SQLITE_FULL) => FULL,
+                    // SQLite says no more of it than that the index of its log can't grow.
+                    Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                        "the disk is most likely full; free some space and try again"
+                    }
+                    _ => {
+                        "check that the file is writable and its disk not full; a copy of the directory restores it"
+                    }
+                })
+            }
             Self::Replaced { .. } => {
                 Some("put the file back that was there, or stop `narrows up` before exchanging it")
             }
@@ -159,6 +170,26 @@ impl StoreError {
             Self::NoLog { .. } => Some("look at `--data-dir`: `narrows up` makes the log at its first start"),
             Self::CloseTimeout => Some("the disk hangs; what was acknowledged is on it, the rest is not"),
             Self::System(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_whoever_finds_it() {
+        let path = Path::new("/data/narrows.db");
+        let code = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        for (error, full) in [
+            (StoreError::io("write", path)(ErrorKind::StorageFull.into()), true),
+            (StoreError::database(path)(code(rusqlite::ffi::SQLITE_FULL)), true),
+            (StoreError::database(path)(code(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)), true),
+            (StoreError::database(path)(code(rusqlite::ffi::SQLITE_IOERR)), false),
+        ] {
+            let hint = error.hint().unwrap();
+            assert_eq!(hint.ends_with("full; free some space and try again"), full, "{hint}");
         }
     }
 }
