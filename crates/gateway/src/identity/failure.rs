@@ -8,7 +8,7 @@ pub enum AuthFailure {
     #[error("a bearer token is required in the Authorization header")]
     Missing,
     /// The token was not presented as one bearer token in one header.
-    #[error("the token must be sent once, as `Authorization: Bearer <token>`")]
+    #[error(transparent)]
     Presentation(PresentationFault),
     /// The token's header asks for what we don't do.
     #[error("the token is not accepted")]
@@ -34,17 +34,24 @@ pub enum AuthFailure {
 }
 
 /// How a token was presented wrongly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PresentationFault {
     /// More than one `Authorization` header.
+    #[error("the token must be sent once, as `Authorization: Bearer <token>`")]
     TwoHeaders,
     /// Another scheme than `Bearer`.
+    #[error("the token must be sent once, as `Authorization: Bearer <token>`")]
     Scheme,
     /// More than 8 KiB.
+    #[error("the token must be sent once, as `Authorization: Bearer <token>`")]
     TooLong,
     /// Not three base64url parts without padding.
+    #[error(
+        "what follows `Bearer` is no signed JWT, which has three parts of base64url with dots between; other tokens and API keys are not read here"
+    )]
     Shape,
     /// In the query of the URL.
+    #[error("the token must be sent once, as `Authorization: Bearer <token>`")]
     InQuery,
 }
 

@@ -38,6 +38,17 @@ fn refused_tokens_look_the_same() {
     }
 }
 
+/// What is no token at all is told so: whoever sends an API key would look for the fault in the wrong place.
+#[test]
+fn what_is_no_jwt_is_told_so() {
+    let text = AuthFailure::Presentation(PresentationFault::Shape).to_string();
+    assert!(text.starts_with("what follows `Bearer` is no signed JWT,"), "{text}");
+    for fault in [PresentationFault::TwoHeaders, PresentationFault::Scheme, PresentationFault::InQuery] {
+        let text = AuthFailure::Presentation(fault).to_string();
+        assert_eq!(text, "the token must be sent once, as `Authorization: Bearer <token>`");
+    }
+}
+
 #[test]
 fn metadata_documents() {
     let text = |issuers: &[String]| String::from_utf8(metadata("https://gate.example/mcp", issuers)).unwrap();
