@@ -249,9 +249,14 @@ fn the_record_is_read() {
         assert!(refused.stderr.contains("narrows-verify"), "{}", refused.stderr);
     }
 
-    // One byte of the log is another.
+    // A record that no checkpoint covers is left out of an export, which says so.
     let segment = log.join("segment-00000000000000000000.jsonl");
-    let text = std::fs::read_to_string(&segment).unwrap().replacen("todo_list", "todo_lost", 1);
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.clone() + "{}\n").unwrap();
+    check("an_export_leaves_out_what_is_newer", &place, &[&["audit", "export", "newer"]]);
+
+    // One byte of the log is another.
+    let text = text.replacen("todo_list", "todo_lost", 1);
     std::fs::write(&segment, text).unwrap();
     let refused = place.run(&["audit", "verify"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);

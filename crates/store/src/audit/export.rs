@@ -44,6 +44,8 @@ pub struct ExportedWriter {
     pub records: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Newer records, which no checkpoint covers yet and which are left out.
+    pub uncovered: u64,
 }
 
 /// Copies each writer's log up to its last checkpoint, with what is needed to check it, into a directory that does
@@ -86,6 +88,10 @@ fn export_writer(reading: &Reading, out: PathBuf) -> Result<ExportedWriter, Stor
         bytes += line.bytes.len() as u64 + 1;
     }
     finish(records).map_err(wrap)?;
+    let mut uncovered = 0;
+    while cursor.next().map_err(reading.unread())?.is_some() {
+        uncovered += 1;
+    }
 
     let mut checkpoints = create(&out, history::FILE).map_err(wrap)?;
     if let Some(mut notes) = Notes::open(&reading.directory).map_err(reading.unread())? {
@@ -104,7 +110,7 @@ fn export_writer(reading: &Reading, out: PathBuf) -> Result<ExportedWriter, Stor
         let mut file = create(&out, name).map_err(wrap)?;
         file.write_all(contents.as_bytes()).and_then(|()| finish(file)).map_err(wrap)?;
     }
-    Ok(ExportedWriter { writer: reading.writer.to_string(), records: checkpoint.size, bytes })
+    Ok(ExportedWriter { writer: reading.writer.to_string(), records: checkpoint.size, bytes, uncovered })
 }
 
 /// What a note says, whoever signed it; checking is for who receives the export.

@@ -133,8 +133,13 @@ pub(crate) fn export(data_dir: &DataDir, args: &AuditExportArgs) -> Result<(), F
     }
     let report = audit::export(&data_dir.log(), &args.directory).map_err(Failure::from_store)?;
     let mut text = String::new();
-    for ExportedWriter { writer, records, bytes } in &report.writers {
+    for ExportedWriter { writer, records, bytes, uncovered } in &report.writers {
         text.push_str(&format!("{writer}: {records} records, {bytes} bytes\n"));
+        match uncovered {
+            0 => {}
+            1 => eprintln!("{writer}: 1 newer record is left out: no checkpoint covers it yet"),
+            _ => eprintln!("{writer}: {uncovered} newer records are left out: no checkpoint covers them yet"),
+        }
     }
     text.push_str(&format!("public key: {}\n", own_key(data_dir)?));
     output::write(&text)
