@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::output::Table;
 
+/// Of the addresses that failed authentications came from, so many are named.
+const ADDRESSES: usize = 3;
+
 /// Whether the line of headings is still to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heading {
@@ -48,16 +51,38 @@ fn row(entry: &Entry, record: &Value) -> Vec<String> {
         Some(intent) => format!("{} of {intent} {error}", text("/outcome/status")),
         None => format!("{} {error}", text("/outcome/status")),
     };
+    let kind = text("/kind");
+    let (who, outcome) = match kind.as_str() {
+        "authentication.failed" => failures(record),
+        _ => (text("/actor/subject"), outcome.trim().to_owned()),
+    };
     vec![
         entry.index.0.to_string(),
         text("/time"),
-        text("/kind"),
-        text("/actor/subject"),
+        kind,
+        who,
         object,
         format!("{} {subject}", text("/request/method")).trim().to_owned(),
         decision.trim().to_owned(),
-        outcome.trim().to_owned(),
+        outcome,
     ]
+}
+
+/// From where requests without a valid token came, and why: such a record counts them, and has no subject.
+fn failures(record: &Value) -> (String, String) {
+    let counts = |pointer| record.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
+    let mut addresses: Vec<_> =
+        counts("/after/addresses").map(|(ip, count)| (ip, count.as_u64().unwrap_or(0))).collect();
+    addresses.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut who: Vec<String> =
+        addresses.iter().take(ADDRESSES).map(|(ip, count)| format!("{ip} ({count})")).collect();
+    let unnamed = record.pointer("/after/otherAddresses").and_then(Value::as_u64).unwrap_or(0);
+    if addresses.len() > ADDRESSES || unnamed > 0 {
+        who.push("others".to_owned());
+    }
+    let reasons: Vec<String> =
+        counts("/after/reasons").map(|(reason, count)| format!("{reason} ({count})")).collect();
+    (who.join(", "), reasons.join(", "))
 }
 
 #[cfg(test)]
@@ -85,5 +110,26 @@ mod tests {
              8      T     request.completed                                                       ok of 6\n\
              9\n"
         );
+    }
+
+    #[test]
+    fn failed_authentications_say_from_where_and_why() {
+        let check = |after: &str, expected: (&str, &str)| {
+            let record = serde_json::from_str(&format!(
+                r#"{{"kind":"authentication.failed","actor":{{"kind":"anonymous","subject":""}},"after":{after}}}"#
+            ));
+            let entry = Entry { writer: "local".into(), index: LogIndex(3), line: String::new() };
+            let row = row(&entry, &record.unwrap());
+            assert_eq!((row[3].as_str(), row[7].as_str()), expected, "{after}");
+        };
+        check(
+            r#"{"reasons":{"token_expired":2,"token_missing":1},"addresses":{"192.0.2.1":3},"otherAddresses":0}"#,
+            ("192.0.2.1 (3)", "token_expired (2), token_missing (1)"),
+        );
+        check(
+            r#"{"reasons":{"not_bearer":21},"addresses":{"192.0.2.1":1,"192.0.2.2":7,"192.0.2.3":2,"192.0.2.4":9},"otherAddresses":2}"#,
+            ("192.0.2.4 (9), 192.0.2.2 (7), 192.0.2.3 (2), others", "not_bearer (21)"),
+        );
+        check("7", ("", ""));
     }
 }
