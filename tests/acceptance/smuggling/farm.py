@@ -60,10 +60,10 @@ def command(sdk, log, transport, go):
     http = ["--http"] if transport == "http" else []
     match sdk:
         case "typescript-1" | "typescript-2":
-            node = [places.NODE / ".bin" / "node", HERE / "typescript_server.mjs", "--peers", places.PEERS.resolve()]
+            node = [places.node() / ".bin" / "node", HERE / "typescript_server.mjs", "--peers", places.peers().resolve()]
             return [*node, "--sdk", sdk[-1], "--execution-log", log, *http]
         case "python":
-            python = places.PEERS / "python-mcp" / "bin" / "python"
+            python = places.peers() / "python-mcp" / "bin" / "python"
             return [python, HERE / "python_server.py", "--execution-log", log, *http]
         case "go":
             return [go, "--execution-log", log, *http]
@@ -102,7 +102,7 @@ def build_go(tally):
     digest = hashlib.sha256(version.encode())
     for source in sources:
         digest.update(source.read_bytes())
-    binary = places.PEERS.resolve().parent / f"go-{digest.hexdigest()[:16]}" / "server"
+    binary = places.peers().resolve().parent / f"go-{digest.hexdigest()[:16]}" / "server"
     if not binary.exists():
         fresh = binary.with_name(f"server.{os.getpid()}")
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
