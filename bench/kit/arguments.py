@@ -12,3 +12,10 @@ def listed(known):
                 raise argparse.ArgumentTypeError(f"`{name}` is none of {', '.join(known)}")
         return [name for name in known if name in names]
     return parse
+
+
+def positive(text):
+    """A type of argument: a whole number of which there is at least one, for without one nothing would be measured."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 1")
+    return int(text)
