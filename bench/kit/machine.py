@@ -24,9 +24,13 @@ PACKAGES = {"wrk": "wrk", "haproxy": "haproxy", "nginx": "nginx-light", "openssl
 
 def build(*more):
     """Builds what is measured, as it is shipped, and what it takes to measure it."""
+    build_only("-p", "narrows", "--bin", "narrows", "--example", "bench_upstream", *more)
+
+
+def build_only(*what):
+    """Builds these, unless what is measured is ready."""
     if not BUILT:
-        command = ["cargo", "build", "--release", "--locked", "-p", "narrows", "--bin", "narrows", *more]
-        subprocess.run([*command, "--example", "bench_upstream"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--release", "--locked", *what], cwd=ROOT, check=True)
 
 
 def fresh(directory):
