@@ -150,7 +150,7 @@ impl Checker {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             self.too_deep |= depth > MAX_DEPTH;
-            return Kind::Unknown;
+            return Kind::Possible;
         }
         match &mut expression.expr {
             Expr::Literal(literal) => literal_kind(literal),
@@ -178,7 +178,7 @@ impl Checker {
             }
             Expr::Struct(_) | Expr::Unspecified => {
                 self.no_structs();
-                Kind::Unknown
+                Kind::Possible
             }
         }
     }
@@ -202,7 +202,7 @@ impl Checker {
                     format!("`{name}` can't be used as a whole"),
                     Some(format!("name one of its fields, for example `{name}.{field}`")),
                 );
-                Kind::Unknown
+                Kind::Possible
             }
             _ if TYPES.contains(&name) => Kind::Other("a type"),
             _ => {
@@ -213,7 +213,7 @@ impl Checker {
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.fault(format!("there is no `{name}`"), Some(hint));
-                Kind::Unknown
+                Kind::Possible
             }
         }
     }
@@ -232,7 +232,7 @@ impl Checker {
             "request" => REQUEST_FIELDS,
             _ => {
                 self.expression(&mut select.operand, depth + 1);
-                return if select.test { Kind::Bool } else { Kind::Unknown };
+                return Kind::Possible;
             }
         };
         let (root, field) = (root.to_owned(), select.field.as_str());
@@ -243,14 +243,14 @@ impl Checker {
                 |near| format!("did you mean `{root}.{near}`?"),
             );
             self.fault(format!("`{root}` has no `{field}`"), Some(hint));
-            return Kind::Unknown;
+            return Kind::Possible;
         }
         if select.test {
             self.fault(
                 format!("`{root}.{field}` is always there"),
                 Some(format!("compare it with the empty text: `{root}.{field} != \"\"`")),
             );
-            return Kind::Bool;
+            return Kind::Possible;
         }
         match (root.as_str(), field) {
             ("request", "method") => self.mentions.method = true,
@@ -279,15 +279,14 @@ impl Checker {
         };
         if !known {
             self.unknown_function(call);
-            return Kind::Unknown;
+            return Kind::Possible;
         }
         match call.func_name.as_str() {
-            "contains" | "startsWith" | "endsWith" | "matches" | "bool" => Kind::Bool,
             "size" | "int" | "uint" | "double" => Kind::Other("a number"),
             "string" => Kind::Other("a text"),
             "bytes" => Kind::Other("bytes"),
             "type" => Kind::Other("a type"),
-            _ => Kind::Unknown,
+            _ => Kind::Possible,
         }
     }
 
@@ -321,7 +320,7 @@ impl Checker {
             Ok(matcher) => {
                 let name = format!("{MATCHER_PREFIX}{}", self.matchers.len());
                 self.matchers.push(matcher);
-                self.variables.insert(0, (name.clone(), Kind::Unknown));
+                self.variables.insert(0, (name.clone(), Kind::Possible));
                 argument.expr = Expr::Ident(name);
             }
             Err(reason) => {
@@ -331,8 +330,9 @@ impl Checker {
     }
 
     fn comprehension(&mut self, comprehension: &mut ComprehensionExpr, depth: usize) -> Kind {
-        self.expression(&mut comprehension.iter_range, depth + 1);
-        let accumulated = self.expression(&mut comprehension.accu_init, depth + 1);
+        let depth = depth + 1;
+        self.expression(&mut comprehension.iter_range, depth);
+        let accumulated = self.expression(&mut comprehension.accu_init, depth);
         let variable = comprehension.iter_var.as_str();
         if ROOTS.contains(&variable) || variable.starts_with('.') || comprehension.iter_var2.is_some() {
             self.fault(
@@ -341,11 +341,11 @@ impl Checker {
             );
         }
         let around = self.variables.len();
-        self.variables.push((variable.to_owned(), Kind::Unknown));
+        self.variables.push((variable.to_owned(), Kind::Possible));
         self.variables.push((comprehension.accu_var.clone(), accumulated));
-        self.expression(&mut comprehension.loop_cond, depth + 1);
-        self.expression(&mut comprehension.loop_step, depth + 1);
-        let kind = self.expression(&mut comprehension.result, depth + 1);
+        self.expression(&mut comprehension.loop_cond, depth);
+        self.expression(&mut comprehension.loop_step, depth);
+        let kind = self.expression(&mut comprehension.result, depth);
         // Patterns were put in front, variables at the end.
         let patterns = self.variables.len().saturating_sub(around + 2);
         self.variables.truncate(around + patterns);

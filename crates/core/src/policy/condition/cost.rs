@@ -187,16 +187,6 @@ impl<'a> Walk<'a> {
         let second = arguments.get(1).copied().unwrap_or_default();
         match call.func_name.as_str() {
             operators::CONDITIONAL => arguments.get(2).map_or(second, |third| second.max(*third)),
-            operators::EQUALS
-            | operators::NOT_EQUALS
-            | operators::LESS
-            | operators::LESS_EQUALS
-            | operators::GREATER
-            | operators::GREATER_EQUALS => {
-                // Comparing values that don't go together copies both into the error.
-                self.pay(first.weight.saturating_add(second.weight));
-                Size::SCALAR
-            }
             operators::IN => {
                 let each = first.weight.saturating_mul(second.longest.max(1));
                 self.pay(each.saturating_add(second.weight));
@@ -223,7 +213,8 @@ impl<'a> Walk<'a> {
                 self.pay(target.weight.saturating_mul(u64::try_from(MAX_REGEX / 16).unwrap_or(u64::MAX)));
                 Size::SCALAR
             }
-            // `contains`, `size`, arithmetic, logic: each reads its operands once.
+            // `contains`, `size`, arithmetic, logic: each reads its operands once. So do comparisons: those of values
+            // that don't go together copy both into the error.
             _ => {
                 self.pay(target.sum(first).sum(second).weight);
                 Size::SCALAR

@@ -5,15 +5,16 @@ use cel::common::ast::{LiteralValue, operators};
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Bool,
+    /// True or false, or what only a request can tell.
+    Possible,
+    /// Neither true nor false.
     Other(&'static str),
-    Unknown,
 }
 
 /// The result of an operator with the operands it is for; none if the name is not an operator's.
 pub(super) fn operator_kind(name: &str, operands: &[Kind]) -> Option<Kind> {
     match (name, operands) {
-        (operators::CONDITIONAL, [_, yes, no]) => Some(if yes == no { *yes } else { Kind::Unknown }),
+        (operators::CONDITIONAL, [_, yes, no]) => Some(if yes == no { *yes } else { Kind::Possible }),
         (
             operators::LOGICAL_AND
             | operators::LOGICAL_OR
@@ -23,23 +24,23 @@ pub(super) fn operator_kind(name: &str, operands: &[Kind]) -> Option<Kind> {
             | operators::LESS_EQUALS
             | operators::GREATER
             | operators::GREATER_EQUALS
-            | operators::IN,
+            | operators::IN
+            | operators::INDEX,
             [_, _],
-        ) => Some(Kind::Bool),
-        (operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE, [_]) => Some(Kind::Bool),
+        )
+        | (operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE, [_]) => Some(Kind::Possible),
         (operators::NEGATE, [_]) => Some(Kind::Other("a number")),
         (operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO, [_, _]) => {
             Some(Kind::Other("a number"))
         }
         (operators::ADD, [_, _]) => Some(Kind::Other("a sum")),
-        (operators::INDEX, [_, _]) => Some(Kind::Unknown),
         (_, _) => None,
     }
 }
 
 pub(super) fn literal_kind(literal: &LiteralValue) -> Kind {
     match literal {
-        LiteralValue::Boolean(_) => Kind::Bool,
+        LiteralValue::Boolean(_) => Kind::Possible,
         LiteralValue::Bytes(_) => Kind::Other("bytes"),
         LiteralValue::Double(_) | LiteralValue::Int(_) | LiteralValue::UInt(_) => Kind::Other("a number"),
         LiteralValue::Null => Kind::Other("null"),
