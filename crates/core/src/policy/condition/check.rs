@@ -206,8 +206,9 @@ impl Checker {
             }
             _ if TYPES.contains(&name) => Kind::Other("a type"),
             _ => {
-                let variables: Vec<String> = self.variables.iter().map(|(name, _)| name.clone()).collect();
-                let known = ROOTS.iter().copied().chain(variables.iter().map(String::as_str));
+                // Names that start with `@` are the library's and ours: nobody can write them.
+                let variables = self.variables.iter().map(|(variable, _)| variable.as_str());
+                let known = ROOTS.iter().copied().chain(variables.filter(|name| !name.starts_with('@')));
                 let hint = nearest(name, known).map_or_else(
                     || "there are `principal`, `request` and `args`".to_owned(),
                     |near| format!("did you mean `{near}`?"),

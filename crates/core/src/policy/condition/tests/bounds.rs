@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{super::Condition, call, compiled};
+use super::{super::Condition, call, compiled, faults};
 
 #[test]
 fn an_expression_has_a_longest_length() {
@@ -40,4 +40,121 @@ fn deep_expressions_fit_a_small_stack() {
         let thread = std::thread::Builder::new().stack_size(1024 * 1024).spawn(run).unwrap();
         thread.join().unwrap();
     }
+}
+
+/// A list of `count` numbers is `count + 1` parts.
+fn numbers(count: usize) -> String {
+    format!("[{}]", vec!["1"; count].join(","))
+}
+
+#[test]
+fn an_expression_has_a_most_parts() {
+    let check = |source: String, expected: &str| assert_eq!(faults(&source), expected, "{source}");
+    let refused = "the expression has more than 512 parts (split it over several rules)";
+    // The comparison, the list and the number on the right.
+    check(format!("{} == 1", numbers(509)), "fine");
+    check(format!("{} == 1", numbers(510)), refused);
+    check(format!("{} == 1", numbers(1_500)), refused);
+    // The macro, its range and initial value, two parts of its condition, three of its step, and its result.
+    check(format!("{}.all(x, true)", numbers(503)), "fine");
+    check(format!("{}.all(x, true)", numbers(504)), refused);
+    // A field of the request or the principal is two parts.
+    let fields = |count: usize| vec!["request.ip"; count].join(",");
+    check(format!("[{},1] == 1", fields(254)), "fine");
+    check(format!("[{},1,1] == 1", fields(254)), refused);
+    check(format!("[{}] == principal.kind", fields(254)), "fine");
+    check(format!("[{}] == principal.kind", fields(255)), refused);
+}
+
+#[test]
+fn the_last_part_is_looked_at_and_nothing_after_it() {
+    let check = |source: String, expected: &str| assert_eq!(faults(&source), expected, "{source}");
+    let refused = "the expression has more than 512 parts (split it over several rules)";
+    check(
+        format!("{} == wrong", numbers(509)),
+        "there is no `wrong` (there are `principal`, `request` and `args`)",
+    );
+    check(format!("{} == wrong", numbers(510)), refused);
+    // One part too many at the deepest level that is allowed, and one level below it.
+    check(format!("{} == args{}", numbers(487), ".a".repeat(23)), refused);
+    check(
+        format!("{} == args{}", numbers(486), ".a".repeat(24)),
+        &format!("{refused}; the expression is nested more than 24 deep"),
+    );
+}
+
+/// Wherever an expression can stand in another: what is as deep as is allowed, and one level more.
+#[test]
+fn an_expression_has_a_deepest_nesting() {
+    // `…` stands for an expression, with `inside` levels from the outermost to it.
+    let check = |source: &str, inside: usize| {
+        for (depth, expected) in [(24, "fine"), (25, "the expression is nested more than 24 deep")] {
+            let deep = format!("args{}", ".a".repeat(depth - inside));
+            assert_eq!(faults(&source.replace('…', &deep)), expected, "{source} to {depth}");
+        }
+    };
+    check("…", 0);
+    // Operators.
+    check("!…", 1);
+    check("… == 1", 1);
+    check("1 == …", 1);
+    check("…[0]", 1);
+    check("args[…]", 1);
+    check("… ? 1 : true", 1);
+    check("true ? … : 1", 1);
+    check("true ? 1 : …", 1);
+    // Fields.
+    check("….b", 1);
+    check("has(….b)", 1);
+    // Lists and maps.
+    check("[…] == 1", 2);
+    check("[1, …] == 1", 2);
+    check("{…: 1} == 1", 2);
+    check("{1: …} == 1", 2);
+    // Functions.
+    check("size(…) == 1", 2);
+    check("….size() == 1", 2);
+    check("….contains(\"a\")", 1);
+    check("\"a\".contains(…)", 1);
+    check("….matches(\"a\")", 1);
+    // Macros: the range, and what is a part of the step. The step of `map` is a sum of lists, of one that is picked if
+    // there is a filter; that of `filter` and `exists_one` is picked.
+    check("….all(x, true)", 1);
+    check("args.all(x, …)", 2);
+    check("args.exists(x, …)", 2);
+    check("args.exists_one(x, …)", 2);
+    check("args.filter(x, …) == 1", 3);
+    check("args.map(x, …) == 1", 4);
+    check("args.map(x, …, 1) == 1", 3);
+    check("args.map(x, true, …) == 1", 5);
+}
+
+/// The condition of a macro's loop is deeper than its step: in `exists`, whether not the result so far holds.
+#[test]
+fn the_condition_of_a_macro_counts_as_nested() {
+    let nested =
+        |lists: usize| format!("{}args.exists(x, true){} == 1", "[".repeat(lists), "]".repeat(lists));
+    // The comparison is around the lists; the condition is three levels inside of the macro.
+    assert_eq!(faults(&nested(20)), "fine");
+    assert_eq!(faults(&nested(21)), "the expression is nested more than 24 deep");
+}
+
+#[test]
+fn the_parser_is_not_let_in_deeper_than_it_may() {
+    let nested = |lists: usize| format!("{}1{} == 1", "[".repeat(lists), "]".repeat(lists));
+    assert_eq!(faults(&nested(23)), "fine");
+    assert_eq!(faults(&nested(24)), "the expression is nested more than 24 deep");
+    assert_eq!(faults(&nested(25)), "not a CEL expression, at 0:0: expression recursion limit exceeded: 24");
+}
+
+#[test]
+fn a_pattern_has_a_longest_length_and_a_largest_form() {
+    let check = |pattern: &str, expected: &str| {
+        assert_eq!(faults(&format!("args.a.matches(\"{pattern}\")")), expected, "{pattern}");
+    };
+    check(&"a".repeat(256), "fine");
+    let long = "a".repeat(257);
+    check(&long, &format!("`{long}` is not a pattern: it is longer than 256 bytes"));
+    check(".{100}", "fine");
+    check(".{1000}", "`.{1000}` is not a pattern: it is too large when compiled");
 }
