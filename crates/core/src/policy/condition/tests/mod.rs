@@ -1,4 +1,5 @@
 mod bounds;
+mod cost;
 mod hostile;
 mod mistakes;
 
@@ -156,6 +157,12 @@ fn a_part_that_fails_does_not_hide_one_that_decides() {
     check("false && args.x == 1", "false");
     check("args.x == 1 || false", "there is no `x`");
     check("args.x == 1 && true", "there is no `x`");
+    // In a call all is known: whatever else is mentioned, what fails is not open.
+    for known in
+        ["request.method", "request.protocolVersion", "request.tool", "request.resource", "request.prompt"]
+    {
+        check(&format!("{known} == \"another\" || args.x == 1"), "there is no `x`");
+    }
 }
 
 #[test]
@@ -173,6 +180,9 @@ fn a_list_leaves_open_what_only_a_call_knows() {
     check(r#"request.tool == "write_file""#, "false");
     check(r#"principal.subject > 1 && args.x"#, "open");
     check(r#"principal.subject.contains("bob")"#, "false");
+    // What fails without any of it is not open.
+    check("principal.subject > 1", "`>` is not for string and int");
+    check("principal.subject > 1 && request.tool == \"read_file\"", "`>` is not for string and int");
 }
 
 #[test]
@@ -182,8 +192,11 @@ fn the_server_itself_leaves_the_target_open() {
         assert_eq!(say(truth), expected, "{source}");
     };
     check(r#"request.tool == "read_file""#, "open");
+    check(r#"request.resource == "file:///a""#, "open");
+    check(r#"request.prompt == "greet""#, "open");
     check(r#"request.method == "tools/call""#, "open");
     check("args.x == 1", "open");
+    check("principal.subject > 1", "`>` is not for string and int");
     check(r#"request.namespace == "dev""#, "true");
     check(r#"principal.subject == "bob""#, "false");
 }
@@ -203,6 +216,8 @@ fn what_is_empty_is_not_known_yet() {
         check(r#"request.protocolVersion == "x" && principal.subject == "bob""#, action, "false");
         check(r#"request.protocolVersion == "x" || request.ip == "127.0.0.1""#, action, "true");
     }
+    let uri = Action::ReadResource { uri: "file:///a" };
+    check("principal.subject > 1", uri, "`>` is not for string and int");
     check(r#"request.method == "resources/read""#, Action::UseServer, "open");
     // An action of its own has a method; one without a name is not one that any condition means.
     check(r#"request.method == "resources/read""#, Action::ReadResource { uri: "file:///a" }, "false");
