@@ -48,7 +48,7 @@ fn numbers(count: usize) -> String {
 }
 
 #[test]
-fn an_expression_has_a_most_parts() {
+fn an_expression_has_a_greatest_number_of_parts() {
     let check = |source: String, expected: &str| assert_eq!(faults(&source), expected, "{source}");
     let refused = "the expression has more than 512 parts (split it over several rules)";
     // The comparison, the list and the number on the right.
@@ -117,12 +117,14 @@ fn an_expression_has_a_deepest_nesting() {
     check("….contains(\"a\")", 1);
     check("\"a\".contains(…)", 1);
     check("….matches(\"a\")", 1);
-    // Macros: the range, and what is a part of the step. The step of `map` is a sum of lists, of one that is picked if
-    // there is a filter; that of `filter` and `exists_one` is picked.
+    // Macros: the range, and what stands in the step. The step of `all` and `exists` is a conjunction or disjunction;
+    // that of `map` adds a list of one, and is inside of a choice if there is a filter; that of `filter` and
+    // `exists_one` is a choice.
     check("….all(x, true)", 1);
     check("args.all(x, …)", 2);
     check("args.exists(x, …)", 2);
     check("args.exists_one(x, …)", 2);
+    // Two levels, and one for the comparison.
     check("args.filter(x, …) == 1", 3);
     check("args.map(x, …) == 1", 4);
     check("args.map(x, …, 1) == 1", 3);
