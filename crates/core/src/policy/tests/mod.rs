@@ -191,6 +191,22 @@ fn a_rule_for_many_servers_is_found() {
     assert_eq!(ask(&snapshot, &alice, "dev/files", READ).verdict, Verdict::Deny(Denial::NoGrant));
 }
 
+/// A file can't say that; a set that is read from elsewhere could.
+#[test]
+fn a_rule_that_covers_nothing_does_not_let_the_server_be_used() {
+    let files = [SourceFile { name: "test.yaml".into(), text: ONE_SERVER.to_owned() }];
+    let mut set = parse_files(&files).unwrap();
+    let verdict = |set: &ResourceSet| {
+        let snapshot = Snapshot::compile(1, Arc::new(set.clone())).unwrap();
+        ask(&snapshot, &user("alice", &[]), "dev/files", Action::UseServer).verdict
+    };
+    assert!(matches!(verdict(&set), Verdict::Allow(_)));
+    for rule in set.roles.iter_mut().flat_map(|role| &mut role.rules) {
+        rule.tools.clear();
+    }
+    assert_eq!(verdict(&set), Verdict::Deny(Denial::NoGrant));
+}
+
 /// The gateway asks for the server before it has read what the message says of itself.
 #[test]
 fn a_condition_on_the_revision_does_not_hide_the_server() {
