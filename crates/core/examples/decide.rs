@@ -61,9 +61,14 @@ fn resources(roles: usize, when: Option<&str>) -> ResourceSet {
                 when: when.map(Arc::from),
             });
         }
-        set.roles.push(Role { name: format!("role{role}").parse().unwrap(), rules });
+        set.roles.push(Role {
+            name: format!("role{role}").parse().unwrap(),
+            labels: Default::default(),
+            rules,
+        });
         set.bindings.push(Binding {
             name: format!("binding{role}").parse().unwrap(),
+            labels: Default::default(),
             role: format!("role{role}").parse().unwrap(),
             subjects: vec![Subject { who: Who::User("alice".into()), provider: None }],
         });

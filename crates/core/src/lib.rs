@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod change;
 pub mod decision;
 #[cfg(test)]
 mod golden;

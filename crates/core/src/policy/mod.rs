@@ -95,6 +95,11 @@ impl Snapshot {
         &self.resources
     }
 
+    /// The same, shared.
+    pub fn shared_resources(&self) -> &Arc<ResourceSet> {
+        &self.resources
+    }
+
     /// A server, if there is one of this name.
     pub fn server(&self, id: &ServerId) -> Option<&Server> {
         let number = self.server_number(id)?.server;

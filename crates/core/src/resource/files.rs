@@ -1,14 +1,14 @@
 //! All files as one set of resources, or everything that is wrong with them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
-    API_VERSION, ResourceKind, ResourceSet,
+    API_VERSION, Object, ObjectKey, ResourceKind, ResourceSet,
     document::{Node, documents},
-    read::{self, Resource},
+    read,
     references::{Broken, check_references_besides},
     report::{Report, place},
 };
@@ -34,46 +34,86 @@ pub struct SourceFile {
 /// # Errors
 /// Every problem in every file, in the order of files and lines. Nothing of a set with a problem is returned.
 pub fn parse_files(files: &[SourceFile]) -> Result<ResourceSet, Vec<Problem>> {
-    let mut reader = Reader::default();
-    for file in files {
-        let (documents, problems) = documents(file);
-        reader.problems.extend(problems);
-        for document in documents {
-            reader.document(file, document);
-        }
-    }
-    let Reader { mut set, places, broken, mut problems } = reader;
-    let locate = |kind: ResourceKind, name: &str, path: &str| {
-        places.get(&(kind, name.to_owned())).map_or_else(
-            || Place { file: "resources".into(), line: 0, column: 0 },
-            |(file, document)| place(file, document.nearest(path)),
-        )
-    };
-    problems.extend(check_references_besides(&set, &broken, &locate));
-    if problems.is_empty() {
-        set.sort();
-        return Ok(set);
-    }
-    let order: HashMap<&str, usize> = files.iter().map(|file| file.name.as_ref()).zip(0..).collect();
-    problems.sort_by_key(|problem| {
-        let file = order.get(problem.place.file.as_ref()).copied().unwrap_or(usize::MAX);
-        (file, problem.place.line, problem.place.column)
-    });
-    problems.dedup();
-    Err(problems)
+    Documents::read(files).over(ResourceSet::default())
 }
 
-#[derive(Default)]
-struct Reader {
+/// Documents that were read, each checked by itself. What is wrong with them is kept, to be said with what is wrong
+/// between them and others.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
     set: ResourceSet,
     /// Where each named resource was read first.
     places: BTreeMap<(ResourceKind, String), (Arc<str>, Node)>,
     /// Those of them that something is wrong with.
     broken: Broken,
     problems: Vec<Problem>,
+    /// The files' places in the order that they were given in.
+    order: HashMap<Arc<str>, usize>,
 }
 
-impl Reader {
+impl Documents {
+    /// Reads all documents of all files.
+    pub fn read(files: &[SourceFile]) -> Self {
+        let mut read = Self {
+            order: files.iter().map(|file| Arc::clone(&file.name)).zip(0..).collect(),
+            ..Self::default()
+        };
+        for file in files {
+            let (documents, problems) = documents(file);
+            read.problems.extend(problems);
+            for document in documents {
+                read.document(file, document);
+            }
+        }
+        read
+    }
+
+    /// The good ones, with the file that each is from.
+    pub fn objects(&self) -> Vec<(Object, Arc<str>)> {
+        let file = |object: &Object| {
+            let key = object.key();
+            self.places.get(&(key.kind, key.full_name().to_owned())).map(|(file, _)| Arc::clone(file))
+        };
+        self.set.objects().into_iter().filter_map(|object| file(&object).map(|file| (object, file))).collect()
+    }
+
+    /// What is wrong with each of them by itself.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Nothing is in them, not even something that is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.problems.is_empty()
+    }
+
+    /// The documents, and what of `base` they don't replace, as one set.
+    ///
+    /// # Errors
+    /// Every problem within the documents and between all resources, in the order of files and lines.
+    pub fn over(self, base: ResourceSet) -> Result<ResourceSet, Vec<Problem>> {
+        let Self { set, places, broken, mut problems, order } = self;
+        let replaced: HashSet<ObjectKey> = set.objects().iter().map(Object::key).collect();
+        let kept = base.objects().into_iter().filter(|object| !replaced.contains(&object.key()));
+        let whole: ResourceSet = kept.chain(set.objects()).collect();
+        let locate = |kind: ResourceKind, name: &str, path: &str| {
+            places.get(&(kind, name.to_owned())).map_or_else(
+                || Place { file: "resources".into(), line: 0, column: 0 },
+                |(file, document)| place(file, document.nearest(path)),
+            )
+        };
+        problems.extend(check_references_besides(&whole, &broken, &locate));
+        if problems.is_empty() {
+            return Ok(whole);
+        }
+        problems.sort_by_key(|problem| {
+            let file = order.get(&problem.place.file).copied().unwrap_or(usize::MAX);
+            (file, problem.place.line, problem.place.column)
+        });
+        problems.dedup();
+        Err(problems)
+    }
+
     fn document(&mut self, file: &SourceFile, document: Node) {
         let Some(kind) = self.kind(file, &document) else { return };
         let name = full_name(kind, &document);
@@ -99,11 +139,7 @@ impl Reader {
             None => {
                 self.broken.insert(key.clone());
             }
-            Some(Resource::Namespace(namespace)) => self.set.namespaces.push(namespace),
-            Some(Resource::Server(server)) => self.set.servers.push(server),
-            Some(Resource::Role(role)) => self.set.roles.push(role),
-            Some(Resource::Binding(binding)) => self.set.bindings.push(binding),
-            Some(Resource::Provider(provider)) => self.set.providers.push(provider),
+            Some(object) => self.set.push(object),
         }
         self.places.insert(key, (Arc::clone(&file.name), document));
     }

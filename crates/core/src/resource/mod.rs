@@ -5,7 +5,9 @@
 mod document;
 mod files;
 mod kind;
+mod manifest;
 mod namespace;
+mod object;
 mod provider;
 mod quantity;
 mod read;
@@ -23,6 +25,7 @@ mod tests;
 pub use files::*;
 pub use kind::*;
 pub use namespace::*;
+pub use object::*;
 pub use provider::*;
 pub use read::check_key_url;
 pub(crate) use references::check_references;

@@ -1,5 +1,7 @@
 //! `IdentityProvider`: an OpenID Connect issuer whose tokens are accepted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ResourceName;
@@ -10,6 +12,9 @@ use crate::ids::ResourceName;
 pub struct Provider {
     /// Its name; never [`crate::principal::BUILTIN_PROVIDER`].
     pub name: ResourceName,
+    /// Labels, for people and selectors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// The exact `iss` of its tokens; unique among providers. `https`, or `http` on a loopback host.
     pub issuer: String,
     /// Values of `aud` that are meant for us, besides an endpoint's own URI.

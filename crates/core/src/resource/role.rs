@@ -1,6 +1,6 @@
 //! `McpRole` and `McpRoleBinding`: what may be done, and who may do it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,9 @@ use crate::{ids::ResourceName, pattern::Pattern};
 pub struct Role {
     /// Its name.
     pub name: ResourceName,
+    /// Labels, for people and selectors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Its rules; a rule is known by the role's name and its place here.
     pub rules: Vec<Rule>,
 }
@@ -57,6 +60,9 @@ pub struct Rule {
 pub struct Binding {
     /// Its name.
     pub name: ResourceName,
+    /// Labels, for people and selectors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// The role.
     pub role: ResourceName,
     /// Who has it.

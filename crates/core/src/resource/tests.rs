@@ -137,6 +137,41 @@ fn canonical_json_is_stable_and_read_back() {
     assert!(json.starts_with(r#"{"bindings":[{"name":"dev-readers","role":"#), "{json}");
 }
 
+/// What people get back is what they may write, and means the same.
+#[test]
+fn a_manifest_is_read_as_the_same_resource() {
+    let check = |text: &str| {
+        let set = parse(text).unwrap();
+        for object in set.objects() {
+            let manifest = object.manifest().to_string();
+            let alone = Documents::read(&[file("again", &manifest)]);
+            let again: Vec<_> = alone.objects().into_iter().map(|(object, _)| object).collect();
+            assert_eq!(again, [object], "{manifest}");
+        }
+        let all: Vec<_> = set.objects().iter().map(|object| object.manifest().to_string()).collect();
+        assert_eq!(parse(&all.join("\n---\n")), Ok(set));
+    };
+    check(GOOD);
+    let defaults = [
+        namespace("{}").replace("name: ns", "name: dev"),
+        server("  { transport: stdio, command: [a] }"),
+        provider("{ issuer: https://a.example }"),
+    ];
+    check(&defaults.join("\n---\n"));
+    for resources in [
+        "{ cpu: 2, memory: 4Mi }",
+        "{ cpu: 1001m, memory: 4195328 }",
+        "{ memory: 1.5Gi }",
+        "{ memory: 4194305 }",
+    ] {
+        let one = server(&format!("  {{ transport: stdio, command: [a], resources: {resources} }}"));
+        check(&[namespace("{}").replace("name: ns", "name: dev"), one].join("\n---\n"));
+    }
+    for lifetime in ["90s", "90m", "24h", "61s"] {
+        check(&provider(&format!("{{ issuer: https://a.example, maxTokenLifetime: {lifetime} }}")));
+    }
+}
+
 #[test]
 fn documents_in_any_order_and_file_are_one_set() {
     let whole = parse(GOOD).unwrap();

@@ -99,12 +99,14 @@ fn set_of(conditions: &'static [&'static str]) -> impl Strategy<Value = Resource
     (roles, bindings).prop_map(|(roles, bindings)| {
         let mut set = around();
         for (number, rules) in roles.into_iter().enumerate() {
-            set.roles.push(crate::resource::Role { name: format!("role{number}").parse().unwrap(), rules });
+            let name = format!("role{number}").parse().unwrap();
+            set.roles.push(crate::resource::Role { name, labels: Default::default(), rules });
         }
         for (number, (role, subjects)) in bindings.into_iter().enumerate() {
             if role < set.roles.len() {
                 set.bindings.push(Binding {
                     name: format!("binding{number}").parse().unwrap(),
+                    labels: Default::default(),
                     role: format!("role{role}").parse().unwrap(),
                     subjects,
                 });

@@ -6,12 +6,12 @@ mod server;
 
 pub use provider::check_key_url;
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use serde::de::DeserializeOwned;
 
 use super::{
-    Binding, Namespace, Provider, ResourceKind, Role, Server,
+    Namespace, Object, ResourceKind,
     document::Node,
     report::Report,
     structure,
@@ -22,39 +22,30 @@ use crate::{
     ids::{InvalidLabel, NamespaceName, ResourceName},
 };
 
-/// A checked resource of any kind.
-pub(super) enum Resource {
-    Namespace(Namespace),
-    Server(Server),
-    Role(Role),
-    Binding(Binding),
-    Provider(Provider),
-}
-
 /// Checks one document; none if something is wrong with it, which the report then says.
-pub(super) fn resource(document: &Node, report: &mut Report<'_>) -> Option<Resource> {
+pub(super) fn resource(document: &Node, report: &mut Report<'_>) -> Option<Object> {
     structure::check(document, report);
     let read = match report.kind() {
-        ResourceKind::GovernedNamespace => namespace(document, report).map(Resource::Namespace),
+        ResourceKind::GovernedNamespace => namespace(document, report).map(Object::Namespace),
         ResourceKind::McpServer => {
             let metadata: ServerMetadata = part(document, "metadata", report)?;
             let spec = part(document, "spec", report)?;
-            server::server(metadata, spec, report).map(Resource::Server)
+            server::server(metadata, spec, report).map(Object::Server)
         }
         ResourceKind::McpRole => {
-            let name = named(document, report);
+            let named = named(document, report);
             let spec = part(document, "spec", report)?;
-            role::role(name, spec, report).map(Resource::Role)
+            role::role(named, spec, report).map(Object::Role)
         }
         ResourceKind::McpRoleBinding => {
-            let name = named(document, report);
+            let named = named(document, report);
             let spec = part(document, "spec", report)?;
-            role::binding(name, spec, report).map(Resource::Binding)
+            role::binding(named, spec, report).map(Object::Binding)
         }
         ResourceKind::IdentityProvider => {
-            let name = named(document, report);
+            let named = named(document, report);
             let spec = part(document, "spec", report)?;
-            provider::provider(name, spec, report).map(Resource::Provider)
+            provider::provider(named, spec, report).map(Object::Provider)
         }
     };
     read.filter(|_| report.is_clean())
@@ -75,12 +66,15 @@ fn part<T: DeserializeOwned>(document: &Node, name: &str, report: &mut Report<'_
     }
 }
 
-/// `metadata.name` of a resource outside of namespaces. Labels of these kinds have no use yet but are accepted, as
-/// they say something to people only.
-fn named(document: &Node, report: &mut Report<'_>) -> Option<ResourceName> {
-    let metadata: Metadata = part(document, "metadata", report)?;
-    let _ = metadata.labels;
-    label("metadata.name", &metadata.name, report)
+/// Name and labels of a resource outside of namespaces.
+struct Named {
+    name: ResourceName,
+    labels: BTreeMap<String, String>,
+}
+
+fn named(document: &Node, report: &mut Report<'_>) -> Option<Named> {
+    let Metadata { name, labels } = part(document, "metadata", report)?;
+    Some(Named { name: label("metadata.name", &name, report)?, labels })
 }
 
 /// A name of one of the checked types.

@@ -1,9 +1,8 @@
 //! `IdentityProvider`.
 
-use super::{Report, server::checked_url};
-use crate::{
-    ids::ResourceName,
-    resource::{Algorithm, KeyUrlFault, MultipleAudiences, Provider, TokenType, written::ProviderSpec},
+use super::{Named, Report, server::checked_url};
+use crate::resource::{
+    Algorithm, KeyUrlFault, MultipleAudiences, Provider, TokenType, written::ProviderSpec,
 };
 
 const DAY: u64 = 24 * 60 * 60;
@@ -12,7 +11,7 @@ const SHORTEST: u64 = 60;
 const LONGEST: u64 = 30 * DAY;
 
 pub(super) fn provider(
-    name: Option<ResourceName>,
+    named: Option<Named>,
     spec: ProviderSpec,
     report: &mut Report<'_>,
 ) -> Option<Provider> {
@@ -48,8 +47,10 @@ pub(super) fn provider(
     algorithms.sort_unstable();
     algorithms.dedup();
     let max_lifetime_secs = spec.max_token_lifetime.map_or(DAY, |text| lifetime(&text, report));
+    let Named { name, labels } = named?;
     Some(Provider {
-        name: name?,
+        name,
+        labels,
         issuer: spec.issuer,
         audiences: spec.audiences,
         subject_claim,

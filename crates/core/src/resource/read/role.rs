@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Report, label};
+use super::{Named, Report, label};
 use crate::{
     ids::ResourceName,
     pattern::{self, MEANINGLESS_HINT, Pattern},
@@ -14,12 +14,13 @@ use crate::{
     },
 };
 
-pub(super) fn role(name: Option<ResourceName>, spec: RoleSpec, report: &mut Report<'_>) -> Option<Role> {
+pub(super) fn role(named: Option<Named>, spec: RoleSpec, report: &mut Report<'_>) -> Option<Role> {
     let mut rules = Vec::with_capacity(spec.rules.len());
     for (index, written) in spec.rules.into_iter().enumerate() {
         rules.push(rule(&format!("spec.rules[{index}]"), written, report));
     }
-    Some(Role { name: name?, rules })
+    let Named { name, labels } = named?;
+    Some(Role { name, labels, rules })
 }
 
 fn rule(path: &str, written: RuleSpec, report: &mut Report<'_>) -> Rule {
@@ -110,17 +111,14 @@ fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern
     patterns(path, written, pattern::Subject::Name, report)
 }
 
-pub(super) fn binding(
-    name: Option<ResourceName>,
-    spec: BindingSpec,
-    report: &mut Report<'_>,
-) -> Option<Binding> {
+pub(super) fn binding(named: Option<Named>, spec: BindingSpec, report: &mut Report<'_>) -> Option<Binding> {
     let role: Option<ResourceName> = label("spec.role", &spec.role, report);
     let mut subjects = Vec::with_capacity(spec.subjects.len());
     for (index, written) in spec.subjects.into_iter().enumerate() {
         subjects.extend(subject(&format!("spec.subjects[{index}]"), written, report));
     }
-    Some(Binding { name: name?, role: role?, subjects })
+    let Named { name, labels } = named?;
+    Some(Binding { name, labels, role: role?, subjects })
 }
 
 fn subject(path: &str, written: SubjectSpec, report: &mut Report<'_>) -> Option<Subject> {

@@ -94,6 +94,7 @@ fn authenticator(policy: KeyPolicy, store: Arc<dyn JwksStore>, builtin: BuiltinK
 fn provider(jwks_url: Option<String>) -> Provider {
     Provider {
         name: "corp".parse().unwrap(),
+        labels: Default::default(),
         issuer: ISSUER.to_owned(),
         audiences: vec![AUDIENCE.to_owned()],
         subject_claim: "sub".to_owned(),
