@@ -3,7 +3,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use crate::ids::ServerId;
+use crate::{change::Managers, ids::ServerId, resource::ObjectKey};
 
 /// A future that the log returns. Boxed, so that the log can be chosen at run time.
 pub type Durable = Pin<Box<dyn Future<Output = Result<LogIndex, AppendError>> + Send>>;
@@ -88,4 +88,94 @@ pub trait JwksStore: Send + Sync + 'static {
 
     /// Keeps a copy in place of the last one.
     fn save(&self, source: &str, keys: &StoredKeys);
+}
+
+/// A state of the installation, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRevision {
+    /// Grows by one with each.
+    pub number: u64,
+    /// When it was saved.
+    pub saved_at: jiff::Timestamp,
+    /// The digest of the resources.
+    pub digest: String,
+    /// The resources as canonical JSON.
+    pub resources: String,
+    /// Which of them follow a file.
+    pub managers: Managers,
+    /// What led to it; none for a state of a version that did not write it down.
+    pub change: Option<SavedChange>,
+}
+
+/// What led to a state.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SavedChange {
+    /// The change's id, as its records have it.
+    pub id: String,
+    /// Who asked for it, for people: a subject.
+    pub actor: String,
+    /// Where it came from: files, or the API.
+    pub origin: String,
+    /// Why, in the words of who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What changed, in the order of keys, each with its operation (`create`, `update`, `delete`, `adopt`).
+    pub objects: Vec<(ObjectKey, String)>,
+}
+
+/// A state without its resources, for a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionEntry {
+    /// As [`SavedRevision::number`].
+    pub number: u64,
+    /// As [`SavedRevision::saved_at`].
+    pub saved_at: jiff::Timestamp,
+    /// As [`SavedRevision::digest`].
+    pub digest: String,
+    /// As [`SavedRevision::change`].
+    pub change: Option<SavedChange>,
+}
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StateError {
+    /// What failed.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<&'static str>,
+}
+
+/// All states that were ever in force. The calls wait for the disk: not for a thread that serves requests.
+pub trait Revisions: Send + Sync + 'static {
+    /// The newest; none before the first.
+    ///
+    /// # Errors
+    /// The state can't be read.
+    fn latest(&self) -> Result<Option<SavedRevision>, StateError>;
+
+    /// The one of this number; none if there is none.
+    ///
+    /// # Errors
+    /// The state can't be read.
+    fn numbered(&self, number: u64) -> Result<Option<SavedRevision>, StateError>;
+
+    /// The newest below `before`, newest first.
+    ///
+    /// # Errors
+    /// The state can't be read.
+    fn list(&self, before: Option<u64>, limit: usize) -> Result<Vec<RevisionEntry>, StateError>;
+
+    /// Keeps a new one, durably, all of it or nothing.
+    ///
+    /// # Errors
+    /// It may have been kept nevertheless: [`Self::is_applied`] knows.
+    fn save(&self, revision: &SavedRevision) -> Result<(), StateError>;
+
+    /// Whether the change of this id led to a state that was kept.
+    ///
+    /// # Errors
+    /// The state can't be read.
+    fn is_applied(&self, change: &str) -> Result<bool, StateError>;
 }

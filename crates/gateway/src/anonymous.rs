@@ -96,6 +96,7 @@ impl Failures {
             object: None,
             request: None,
             decision: None,
+            change: None,
             before: None,
             after: Some(&after),
             outcome: None,

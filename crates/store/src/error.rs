@@ -44,6 +44,14 @@ pub enum StoreError {
         /// The newest one known.
         known: u32,
     },
+    /// The database was last written by an older version, and was opened for reading.
+    #[error("database schema {found} is older than this binary's {known}")]
+    OlderSchema {
+        /// The schema of the file.
+        found: u32,
+        /// The one that is read.
+        known: u32,
+    },
     /// Another process writes this log.
     #[error("the audit log `{}` is being written by another process", path.display())]
     Locked {
@@ -155,6 +163,9 @@ impl StoreError {
             }
             Self::NewerSchema { .. } => {
                 Some("run the newer binary that wrote it, or restore the copy made before the upgrade")
+            }
+            Self::OlderSchema { .. } => {
+                Some("`narrows up` of this version brings it up to date when it starts")
             }
             Self::Locked { .. } => Some("stop the other `narrows up`, or give this one its own `--data-dir`"),
             Self::Damaged { .. } => Some(

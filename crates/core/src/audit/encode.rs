@@ -19,6 +19,7 @@ pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, serde_json::Error> {
         object,
         request,
         decision,
+        change,
         before,
         after,
         outcome,
@@ -45,6 +46,9 @@ pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, serde_json::Error> {
     }
     if let Some(decision) = decision {
         text.raw(",\"decision\":").decision(decision);
+    }
+    if let Some(change) = change {
+        text.raw(",\"change\":").json(change)?;
     }
     if let Some(before) = before {
         text.raw(",\"before\":").json(before)?;
@@ -202,7 +206,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{audit::RecordKind, ports::LogIndex};
+    use crate::{
+        audit::{ChangeRecord, RecordKind},
+        ports::LogIndex,
+    };
 
     /// Text with all that is escaped, and what is not.
     fn text() -> impl Strategy<Value = String> {
@@ -239,6 +246,10 @@ mod tests {
                 }),
                 decision: present[10].then(|| DecisionRecord {
                     effect: text(14), rule: text(15), snapshot_revision: text(16), mode: text(17),
+                }),
+                change: present[11].then(|| ChangeRecord {
+                    id: text(0), operation: text(1), base: text(2), revision: text(3), objects: number,
+                    file: maybe(4), reason: maybe(5),
                 }),
                 before: present[11].then_some(&value),
                 after: present[12].then_some(&value),

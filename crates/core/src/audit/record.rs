@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use crate::ports::{LogIndex, Pairing};
+use crate::{
+    change::{ObjectChange, Operation},
+    ports::{LogIndex, Pairing},
+    resource::ResourceKind,
+};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -28,6 +32,48 @@ pub enum RecordKind {
     /// A new snapshot of the resources was published.
     #[serde(rename = "snapshot.published")]
     SnapshotPublished,
+    /// A server is about to be new: an intent, as all that follow but the last two.
+    #[serde(rename = "server.deployed")]
+    ServerDeployed,
+    /// A server is about to be different.
+    #[serde(rename = "server.updated")]
+    ServerUpdated,
+    /// A server is about to go.
+    #[serde(rename = "server.removed")]
+    ServerRemoved,
+    /// A namespace is about to come, go or be different.
+    #[serde(rename = "namespace.changed")]
+    NamespaceChanged,
+    /// A role is.
+    #[serde(rename = "role.changed")]
+    RoleChanged,
+    /// A binding is.
+    #[serde(rename = "binding.changed")]
+    BindingChanged,
+    /// An identity provider is.
+    #[serde(rename = "provider.changed")]
+    ProviderChanged,
+    /// A change is saved: the outcome of its intent.
+    #[serde(rename = "change.applied")]
+    ChangeApplied,
+    /// A change was given up and left nothing: the outcome of its intent.
+    #[serde(rename = "change.aborted")]
+    ChangeAborted,
+}
+
+impl RecordKind {
+    /// The kind of the record that announces this change.
+    pub fn of_change(change: &ObjectChange) -> Self {
+        match (change.key.kind, change.operation()) {
+            (ResourceKind::McpServer, Operation::Create) => Self::ServerDeployed,
+            (ResourceKind::McpServer, Operation::Update | Operation::Adopt) => Self::ServerUpdated,
+            (ResourceKind::McpServer, Operation::Delete) => Self::ServerRemoved,
+            (ResourceKind::GovernedNamespace, _) => Self::NamespaceChanged,
+            (ResourceKind::McpRole, _) => Self::RoleChanged,
+            (ResourceKind::McpRoleBinding, _) => Self::BindingChanged,
+            (ResourceKind::IdentityProvider, _) => Self::ProviderChanged,
+        }
+    }
 }
 
 /// What a record is to the pairing of intents and outcomes, from its `kind` and `intent`. Kinds that are not known
@@ -41,7 +87,16 @@ pub fn pairing(kind: &str, intent: Option<LogIndex>) -> Pairing {
 }
 
 /// The kinds that announce something and have an outcome.
-const INTENTS: [&str; 1] = ["request.admitted"];
+const INTENTS: [&str; 8] = [
+    "request.admitted",
+    "server.deployed",
+    "server.updated",
+    "server.removed",
+    "namespace.changed",
+    "role.changed",
+    "binding.changed",
+    "provider.changed",
+];
 
 /// Who acted.
 #[derive(Debug, Clone, Serialize)]
@@ -140,6 +195,28 @@ pub struct OutcomeRecord<'a> {
     pub bytes: u64,
 }
 
+/// Which change a record belongs to. All records of one change have the same.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeRecord<'a> {
+    /// A UUID of its own.
+    pub id: &'a str,
+    /// `create`, `update`, `delete`, or `adopt` where only the file that it follows is another.
+    pub operation: &'a str,
+    /// The revision that it was made for.
+    pub base: &'a str,
+    /// The revision that it leads to.
+    pub revision: &'a str,
+    /// How many resources change with it.
+    pub objects: u64,
+    /// The file that the resource follows from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<&'a str>,
+    /// Why, in the words of who asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
 /// One record. Absent parts are left out.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,6 +245,9 @@ pub struct Record<'a> {
     /// What was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionRecord<'a>>,
+    /// Which change it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeRecord<'a>>,
     /// The object before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<&'a serde_json::Value>,

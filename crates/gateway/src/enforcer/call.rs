@@ -113,6 +113,7 @@ impl OpenCall {
                 args_digest: None,
             }),
             decision: None,
+            change: None,
             before: None,
             after: None,
             outcome: Some(OutcomeRecord { status: outcome.as_str(), error, duration_ms, bytes }),

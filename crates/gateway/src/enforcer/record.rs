@@ -87,6 +87,7 @@ impl Enforcer {
                 snapshot_revision: &revision,
                 mode: decision.mode.as_str(),
             }),
+            change: None,
             before: None,
             after: None,
             outcome: None,

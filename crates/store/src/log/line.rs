@@ -96,4 +96,17 @@ pub(crate) struct Repeated<'a> {
     pub(crate) object: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(crate) request: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) change: Option<&'a RawValue>,
+}
+
+impl Repeated<'_> {
+    /// The id of the change that the intent belongs to; none if it is a call's.
+    pub(crate) fn change_id(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Change {
+            id: String,
+        }
+        serde_json::from_str::<Change>(self.change?.get()).ok().map(|change| change.id)
+    }
 }

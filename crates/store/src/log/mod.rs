@@ -37,6 +37,9 @@ use crate::{StoreError, key::SigningKey};
 /// Where a log gets its time from.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
 
+/// Tells whether a change was applied.
+pub type Applied = Arc<dyn Fn(&str) -> Option<bool> + Send + Sync>;
+
 /// How a log is written.
 #[derive(Clone)]
 pub struct LogOptions {
@@ -48,6 +51,9 @@ pub struct LogOptions {
     pub key: SigningKey,
     /// The time of the log's own records.
     pub clock: Clock,
+    /// Whether the change of this id was applied: asked for each change that a crash left open. None if that can't be
+    /// known now; it stays open then.
+    pub applied: Applied,
     /// Bytes after which a new segment begins. 64 MiB.
     pub segment_bytes: u64,
     /// Largest record, in bytes. 1 MiB.
@@ -66,13 +72,14 @@ pub struct LogOptions {
 }
 
 impl LogOptions {
-    /// The usual options.
+    /// The usual options. No change is known to have been applied.
     pub fn new(writer: &str, origin: &str, key: SigningKey, clock: Clock) -> Self {
         Self {
             writer: writer.to_owned(),
             origin: origin.to_owned(),
             key,
             clock,
+            applied: Arc::new(|_| None),
             segment_bytes: 64 << 20,
             record_bytes: 1 << 20,
             waiting_records: 4096,
@@ -89,8 +96,10 @@ impl LogOptions {
 pub struct OpenReport {
     /// Records in the log before this opening wrote its own.
     pub records: u64,
-    /// Intents without outcome that were closed as `unknown`.
+    /// Calls without outcome that were closed as `unknown`.
     pub closed_unknown: u64,
+    /// Changes without outcome that were closed as applied or aborted, one for each resource.
+    pub closed_changes: u64,
     /// Bytes of an unfinished write that were cut off.
     pub truncated_bytes: u64,
 }

@@ -2,6 +2,7 @@
 //! log says itself that it was opened and what was found.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -57,19 +58,14 @@ pub(super) fn open(
     let verifier = options.key.verifier(&options.origin)?;
     let lock = claim(directory, &verifier)?;
     let found = recover::find(directory, &verifier)?;
-    let report = OpenReport {
-        records: found.open.position,
-        closed_unknown: found.open.open.len() as u64,
-        truncated_bytes: found.torn,
-    };
-    if report.truncated_bytes > 0 {
-        tracing::warn!(bytes = report.truncated_bytes, "cut an unfinished write off the audit log");
+    if found.torn > 0 {
+        tracing::warn!(bytes = found.torn, "cut an unfinished write off the audit log");
     }
     let end = found.end;
     let mut segments = Segments::open(directory, disk, options.segment_bytes, end.segment, end.offset)
         .map_err(StoreError::io("write", directory))?;
-    let next = write_opening(directory, &options, &found, &report, &mut segments)?;
-    start(directory, options, verifier, found, segments, next, lock).map(|log| (log, report))
+    let (report, open) = write_opening(directory, &options, &found, &mut segments)?;
+    start(directory, options, verifier, found, segments, open, lock).map(|log| (log, report))
 }
 
 /// Makes the directory, takes its lock, and checks that it is this key's.
@@ -102,32 +98,47 @@ fn claim(directory: &Path, verifier: &VerifierKey) -> Result<File, StoreError> {
     Ok(lock)
 }
 
-/// Records this opening, then closes each open intent, in order. Returns the next index.
+/// Records this opening, then closes each open intent of which it is known what became of it, in order. Returns the
+/// report, and the next index with what stays open.
 fn write_opening(
     directory: &Path,
     options: &LogOptions,
     found: &Found,
-    report: &OpenReport,
     segments: &mut Segments,
-) -> Result<u64, StoreError> {
+) -> Result<(OpenReport, OpenIntents), StoreError> {
     let wrap = |source| StoreError::io("write", directory)(source);
-    let mut next = found.open.position;
-    let mut batch = Batch::default();
+    let mut report =
+        OpenReport { records: found.open.position, truncated_bytes: found.torn, ..OpenReport::default() };
+    for (intent, place) in &found.open.open {
+        match closing(directory, options, *intent, *place).map_err(wrap)? {
+            Some((Fate::Unknown, _)) => report.closed_unknown += 1,
+            Some((Fate::Applied | Fate::Aborted, _)) => report.closed_changes += 1,
+            None => {}
+        }
+    }
     let after = json!({
         "records": report.records,
         "closedUnknown": report.closed_unknown,
+        "closedChanges": report.closed_changes,
         "truncatedBytes": report.truncated_bytes,
     });
     let opened = write::note(RecordKind::LogOpened, (options.clock)(), &after).map_err(wrap)?;
+    let mut next = found.open.position;
+    let mut batch = Batch::default();
     batch.push(Pairing::Event, &opened, None);
+    let mut open = BTreeMap::new();
     for (intent, place) in &found.open.open {
-        let closing = closing(directory, options, *intent, *place).map_err(wrap)?;
+        let Some((_, closing)) = closing(directory, options, *intent, *place).map_err(wrap)? else {
+            open.insert(*intent, *place);
+            continue;
+        };
         batch.push(Pairing::Outcome(LogIndex(*intent)), &closing, None);
         if batch.lines.len() > CHUNK {
             next = write_batch(segments, &mut batch, next).map_err(wrap)?;
         }
     }
-    write_batch(segments, &mut batch, next).map_err(wrap)
+    let position = write_batch(segments, &mut batch, next).map_err(wrap)?;
+    Ok((report, OpenIntents { position, open }))
 }
 
 fn write_batch(segments: &mut Segments, batch: &mut Batch, next: u64) -> io::Result<u64> {
@@ -140,7 +151,7 @@ fn write_batch(segments: &mut Segments, batch: &mut Batch, next: u64) -> io::Res
     Ok(after)
 }
 
-/// The outcome of an intent whose outcome nobody knows. It repeats who asked for what, as the intent has it.
+/// The outcome of an intent that a crash left without. It repeats who asked for what, as the intent has it.
 #[derive(Serialize)]
 struct Closing<'a> {
     id: &'a str,
@@ -152,21 +163,51 @@ struct Closing<'a> {
     outcome: OutcomeRecord<'a>,
 }
 
-fn closing(directory: &Path, options: &LogOptions, intent: u64, place: Place) -> io::Result<Vec<u8>> {
+/// What became of an intent without outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// A call: nobody knows.
+    Unknown,
+    /// A change that was saved.
+    Applied,
+    /// A change that was not.
+    Aborted,
+}
+
+/// None if what became of it can't be known yet.
+fn closing(
+    directory: &Path,
+    options: &LogOptions,
+    intent: u64,
+    place: Place,
+) -> io::Result<Option<(Fate, Vec<u8>)>> {
     let now = (options.clock)();
     let mut cursor = Cursor::new(directory, intent, place);
     let line = cursor.next()?;
     let repeated = line.and_then(|line| serde_json::from_slice::<Repeated<'_>>(line.bytes).ok());
-    let outcome = OutcomeRecord { status: "unknown", error: Some("crash"), duration_ms: 0.0, bytes: 0 };
+    let repeated = repeated.unwrap_or_default();
+    let fate = match repeated.change_id() {
+        None => Fate::Unknown,
+        Some(change) => match (options.applied)(&change) {
+            Some(true) => Fate::Applied,
+            Some(false) => Fate::Aborted,
+            None => return Ok(None),
+        },
+    };
+    let (kind, status, error) = match fate {
+        Fate::Unknown => (RecordKind::RequestCompleted, "unknown", Some("crash")),
+        Fate::Applied => (RecordKind::ChangeApplied, "ok", None),
+        Fate::Aborted => (RecordKind::ChangeAborted, "error", Some("crash")),
+    };
     let closing = Closing {
         id: &record_id(now, random()?),
         time: &record_time(now),
-        kind: RecordKind::RequestCompleted,
+        kind,
         intent: LogIndex(intent),
-        repeated: repeated.unwrap_or_default(),
-        outcome,
+        repeated,
+        outcome: OutcomeRecord { status, error, duration_ms: 0.0, bytes: 0 },
     };
-    Ok(serde_json::to_vec(&closing)?)
+    Ok(Some((fate, serde_json::to_vec(&closing)?)))
 }
 
 fn start(
@@ -175,9 +216,10 @@ fn start(
     verifier: VerifierKey,
     found: Found,
     segments: Segments,
-    next: u64,
+    open: OpenIntents,
     lock: File,
 ) -> Result<Log, StoreError> {
+    let next = open.position;
     let queue = Arc::new(Queue::new(Bounds {
         record_bytes: options.record_bytes,
         waiting: options.waiting_records,
@@ -185,7 +227,7 @@ fn start(
         later: options.later_records,
         later_bytes: 32 << 20,
     }));
-    let shared = Arc::new(Shared::new(OpenIntents { position: next, ..OpenIntents::default() }));
+    let shared = Arc::new(Shared::new(open));
     shared.set_covered(found.covered);
     let writer = Writer::new(
         segments,

@@ -272,6 +272,7 @@ pub(crate) fn note(kind: RecordKind, now: jiff::Timestamp, after: &serde_json::V
         object: None,
         request: None,
         decision: None,
+        change: None,
         before: None,
         after: Some(after),
         outcome: None,

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step for each version, from an empty file.
-const STEPS: [&str; 1] = ["
+pub(super) const STEPS: [&str; 2] = [
+    "
     CREATE TABLE snapshots (
         number INTEGER PRIMARY KEY,
         published_at INTEGER NOT NULL, -- microseconds since 1970, UTC
@@ -16,10 +17,17 @@ const STEPS: [&str; 1] = ["
         fetched_at INTEGER NOT NULL,
         body BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- Both are null for states of the version before: who managed what was not written down.
+    ALTER TABLE snapshots ADD COLUMN managers TEXT; -- JSON: each resource that follows a file, and the file
+    ALTER TABLE snapshots ADD COLUMN change TEXT; -- JSON: what led to the state
+    CREATE UNIQUE INDEX snapshots_change ON snapshots (change ->> '$.id') WHERE change IS NOT NULL;
+",
+];
 
 /// The newest version known.
-pub(super) const KNOWN: u32 = 1;
+pub(super) const KNOWN: u32 = 2;
 const _: () = assert!(STEPS.len() == KNOWN as usize);
 
 /// The file's version.

@@ -1,33 +1,58 @@
+use std::collections::BTreeMap;
+
+use narrows_core::{
+    change::Managers,
+    ports::{RevisionEntry, SavedChange, SavedRevision},
+    resource::{ObjectKey, ResourceKind},
+};
+
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
 
-fn snapshot(number: u64, seconds: i64) -> SavedSnapshot {
-    let resources = format!("{{\"n\":{number}}}");
-    SavedSnapshot { number, published_at: at(seconds), digest: format!("d{number}"), resources }
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::parse(ResourceKind::McpServer, name).unwrap()
+}
+
+fn revision(number: u64, seconds: i64) -> SavedRevision {
+    let change = SavedChange {
+        id: format!("id{number}"),
+        actor: "alice".to_owned(),
+        origin: "files".to_owned(),
+        reason: number.is_multiple_of(2).then(|| "because".to_owned()),
+        objects: vec![(key("dev/files"), "update".to_owned())],
+    };
+    SavedRevision {
+        number,
+        saved_at: at(seconds),
+        digest: format!("d{number}"),
+        resources: format!("{{\"n\":{number}}}"),
+        managers: Managers::Files(BTreeMap::from([(key("dev/files"), "/a.yaml".into())])),
+        change: Some(change),
+    }
 }
 
 #[test]
-fn snapshots_are_found_by_number_and_time() {
+fn revisions_are_found_by_number_and_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("narrows.db");
     {
         let state = State::open(&path).unwrap();
-        assert_eq!(state.latest_snapshot().unwrap(), None);
-        assert_eq!(state.snapshot_at(At::Time(at(100))).unwrap(), None);
+        assert_eq!(state.latest_revision().unwrap(), None);
+        assert_eq!(state.revision_at(At::Time(at(100))).unwrap(), None);
         for (number, seconds) in [(1, 10), (2, 20), (3, 30)] {
-            state.save_snapshot(&snapshot(number, seconds)).unwrap();
+            state.save_revision(&revision(number, seconds)).unwrap();
         }
-        assert!(matches!(state.save_snapshot(&snapshot(3, 40)), Err(StoreError::Database { .. })));
+        assert!(matches!(state.save_revision(&revision(3, 40)), Err(StoreError::Database { .. })));
     }
     // After a restart, and from another process.
     for state in [State::open(&path).unwrap(), State::open_existing(&path).unwrap()] {
         let check = |which, expected: Option<(u64, i64)>| {
             assert_eq!(
-                state.snapshot_at(which).unwrap(),
-                expected.map(|(number, time)| snapshot(number, time))
+                state.revision_at(which).unwrap(),
+                expected.map(|(number, time)| revision(number, time))
             );
         };
         check(At::Number(2), Some((2, 20)));
@@ -36,8 +61,57 @@ fn snapshots_are_found_by_number_and_time() {
         check(At::Time(at(10)), Some((1, 10)));
         check(At::Time(at(29)), Some((2, 20)));
         check(At::Time(at(1000)), Some((3, 30)));
-        assert_eq!(state.latest_snapshot().unwrap(), Some(snapshot(3, 30)));
+        assert_eq!(state.latest_revision().unwrap(), Some(revision(3, 30)));
     }
+}
+
+#[test]
+fn revisions_are_listed_and_changes_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(&directory.path().join("narrows.db")).unwrap();
+    for number in 1..=5 {
+        state.save_revision(&revision(number, 10)).unwrap();
+    }
+    let check = |before, limit, expected: &[u64]| {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|number| revision(*number, 10))
+            .map(|SavedRevision { number, saved_at, digest, change, .. }| RevisionEntry {
+                number,
+                saved_at,
+                digest,
+                change,
+            })
+            .collect();
+        assert_eq!(state.entries(before, limit).unwrap(), expected);
+    };
+    check(None, 2, &[5, 4]);
+    check(Some(4), 2, &[3, 2]);
+    check(Some(2), 9, &[1]);
+    check(Some(1), 9, &[]);
+    assert!(state.is_applied("id3").unwrap());
+    assert!(!state.is_applied("id6").unwrap());
+    // A change leads to one state.
+    let again = SavedRevision { number: 6, ..revision(5, 10) };
+    assert!(matches!(state.save_revision(&again), Err(StoreError::Database { .. })));
+    assert_eq!(state.latest_revision().unwrap(), Some(revision(5, 10)));
+}
+
+#[test]
+fn a_database_of_the_version_before_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("narrows.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    old.execute("INSERT INTO snapshots VALUES (1, 10000000, 'd1', '{\"n\":1}')", []).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let error = State::open_existing(&path).err().unwrap();
+    assert_eq!(error.to_string(), "database schema 1 is older than this binary's 2");
+    let state = State::open(&path).unwrap();
+    let found = state.latest_revision().unwrap().unwrap();
+    assert_eq!(found, SavedRevision { managers: Managers::Unknown, change: None, ..revision(1, 10) });
+    state.save_revision(&revision(2, 20)).unwrap();
+    assert_eq!(State::open_existing(&path).unwrap().latest_revision().unwrap(), Some(revision(2, 20)));
 }
 
 #[test]
@@ -46,13 +120,13 @@ fn nothing_is_saved_to_a_file_that_is_not_in_its_place() {
     let path = directory.path().join("narrows.db");
     let aside = directory.path().join("aside");
     let state = State::open(&path).unwrap();
-    state.save_snapshot(&snapshot(1, 10)).unwrap();
+    state.save_revision(&revision(1, 10)).unwrap();
     std::fs::rename(&path, &aside).unwrap();
-    assert!(matches!(state.save_snapshot(&snapshot(2, 20)), Err(StoreError::Io { .. })));
+    assert!(matches!(state.save_revision(&revision(2, 20)), Err(StoreError::Io { .. })));
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(state.save_snapshot(&snapshot(2, 20)), Err(StoreError::Replaced { .. })));
+    assert!(matches!(state.save_revision(&revision(2, 20)), Err(StoreError::Replaced { .. })));
     std::fs::rename(&aside, &path).unwrap();
-    state.save_snapshot(&snapshot(2, 20)).unwrap();
+    state.save_revision(&revision(2, 20)).unwrap();
 }
 
 #[test]
@@ -89,7 +163,7 @@ fn a_newer_schema_is_refused() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     for result in [State::open(&path), State::open_existing(&path)] {
         let error = result.err().unwrap();
-        assert_eq!(error.to_string(), "database schema 7 is newer than this binary's 1");
+        assert_eq!(error.to_string(), "database schema 7 is newer than this binary's 2");
         assert!(error.hint().unwrap().contains("newer binary"));
     }
     // And it was left as it was.

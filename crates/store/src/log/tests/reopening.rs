@@ -39,10 +39,16 @@ async fn open_intents_are_closed_in_order_and_once() {
     drop(log);
     let before = records(directory.path()).len();
     let (log, report) = open(directory.path());
-    assert_eq!(report, OpenReport { records: before as u64, closed_unknown: 13, truncated_bytes: 0 });
+    assert_eq!(
+        report,
+        OpenReport { records: before as u64, closed_unknown: 13, closed_changes: 0, truncated_bytes: 0 }
+    );
     let all = records(directory.path());
     assert_eq!(all[before]["kind"], "log.opened");
-    assert_eq!(all[before]["after"], json!({ "records": before, "closedUnknown": 13, "truncatedBytes": 0 }));
+    assert_eq!(
+        all[before]["after"],
+        json!({ "records": before, "closedUnknown": 13, "closedChanges": 0, "truncatedBytes": 0 })
+    );
     for ((n, index), closing) in open_ones.iter().zip(&all[before + 1..]) {
         assert_eq!(closing["kind"], "request.completed");
         assert_eq!(closing["intent"], index.0);
@@ -57,6 +63,63 @@ async fn open_intents_are_closed_in_order_and_once() {
     assert_eq!(open(directory.path()).1.closed_unknown, 0);
 }
 
+/// A change is closed as what the state says it was; while that is not known, it stays open.
+#[tokio::test]
+async fn an_open_change_is_closed_by_what_was_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let change = |id: &str| {
+        let record = json!({
+            "kind": "role.changed", "object": { "kind": "McpRole", "name": "r" }, "change": { "id": id },
+            "before": { "a": 1 }, "after": { "a": 2 },
+        });
+        record.to_string().into_bytes()
+    };
+    let (log, _) = open(directory.path());
+    for id in ["saved", "lost", "doubtful"] {
+        log.append(Pairing::Intent, change(id)).await.unwrap();
+    }
+    drop(log);
+    let answers = |doubtful: Option<bool>| {
+        let mut options = options();
+        options.applied = Arc::new(move |id| match id {
+            "saved" => Some(true),
+            "lost" => Some(false),
+            _ => doubtful,
+        });
+        options
+    };
+    let closed = |from: usize| -> Vec<Value> {
+        let closing = |record: &Value| {
+            json!([
+                record["kind"],
+                record["intent"],
+                record["outcome"]["status"],
+                record["change"]["id"],
+                record["after"]
+            ])
+        };
+        records(directory.path())[from..].iter().map(closing).collect()
+    };
+    let (log, report) = Log::open(directory.path(), answers(None)).unwrap();
+    assert_eq!(report, OpenReport { records: 4, closed_changes: 2, ..OpenReport::default() });
+    assert_eq!(
+        closed(5),
+        [
+            json!(["change.applied", 1, "ok", "saved", null]),
+            json!(["change.aborted", 2, "error", "lost", null]),
+        ]
+    );
+    assert_eq!(log.status().open_intents, 1);
+    // Long enough that what is known of open intents is on the disk.
+    while log.status().covered < 7 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    log.close().await.unwrap();
+    let (_log, report) = Log::open(directory.path(), answers(Some(true))).unwrap();
+    assert_eq!(report.closed_changes, 1);
+    assert_eq!(closed(8), [json!(["change.applied", 3, "ok", "doubtful", null])]);
+}
+
 #[tokio::test]
 async fn an_unfinished_write_is_cut_off() {
     let check = async |tail: &[u8], torn: u64| {
@@ -67,7 +130,10 @@ async fn an_unfinished_write_is_cut_off() {
         bytes.extend_from_slice(tail);
         std::fs::write(&path, &bytes).unwrap();
         let (log, report) = open(directory.path());
-        assert_eq!(report, OpenReport { records: 4, closed_unknown: 0, truncated_bytes: torn });
+        assert_eq!(
+            report,
+            OpenReport { records: 4, closed_unknown: 0, closed_changes: 0, truncated_bytes: torn }
+        );
         log.append(Pairing::Event, event(9)).await.unwrap();
         log.close().await.unwrap();
         let all = records(directory.path());
@@ -168,7 +234,11 @@ async fn what_is_derived_is_made_again() {
             std::fs::remove_file(&path).unwrap()
         }
         let (log, report) = open(directory.path());
-        assert_eq!(report, OpenReport { records: 602, closed_unknown: 1, truncated_bytes: 0 }, "{lost}");
+        assert_eq!(
+            report,
+            OpenReport { records: 602, closed_unknown: 1, closed_changes: 0, truncated_bytes: 0 },
+            "{lost}"
+        );
         log.close().await.unwrap();
         assert_eq!(records(directory.path())[603]["intent"], open_one.0);
         assert!(path.exists(), "{lost}");
