@@ -1,0 +1,328 @@
+//! Requests and answers as they go over the wire, on a control plane whose log and store are in memory.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, body::Body};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use narrows_control::{Control, Live, Parts, serve};
+use narrows_core::{
+    change::Following,
+    policy::Snapshot,
+    ports::{
+        AppendError, AuditLog, Durable, LogIndex, Pairing, RevisionEntry, Revisions, SavedRevision,
+        StateError,
+    },
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::*;
+
+#[derive(Default)]
+struct Memory {
+    records: Mutex<Vec<Value>>,
+    kept: Mutex<Vec<SavedRevision>>,
+    full: Mutex<bool>,
+}
+
+impl AuditLog for Memory {
+    fn append(&self, pairing: Pairing, line: Vec<u8>) -> Durable {
+        if *self.full.lock().unwrap() {
+            let reason = "no space left on device".into();
+            return Box::pin(std::future::ready(Err(AppendError::Unwritable { reason })));
+        }
+        self.append_later(pairing, line).unwrap();
+        Box::pin(std::future::ready(Ok(LogIndex(self.records.lock().unwrap().len() as u64 - 1))))
+    }
+
+    fn append_later(&self, _: Pairing, line: Vec<u8>) -> Result<(), AppendError> {
+        self.records.lock().unwrap().push(serde_json::from_slice(&line).unwrap());
+        Ok(())
+    }
+
+    fn health(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
+}
+
+impl Revisions for Memory {
+    fn latest(&self) -> Result<Option<SavedRevision>, StateError> {
+        Ok(self.kept.lock().unwrap().last().cloned())
+    }
+
+    fn numbered(&self, number: u64) -> Result<Option<SavedRevision>, StateError> {
+        Ok(self.kept.lock().unwrap().iter().find(|kept| kept.number == number).cloned())
+    }
+
+    fn list(&self, before: Option<u64>, limit: usize) -> Result<Vec<RevisionEntry>, StateError> {
+        let kept = self.kept.lock().unwrap();
+        let entry = |kept: &SavedRevision| RevisionEntry {
+            number: kept.number,
+            saved_at: kept.saved_at,
+            digest: kept.digest.clone(),
+            change: kept.change.clone(),
+        };
+        let older = kept.iter().rev().filter(|kept| before.is_none_or(|before| kept.number < before));
+        Ok(older.take(limit).map(entry).collect())
+    }
+
+    fn save(&self, revision: &SavedRevision) -> Result<(), StateError> {
+        self.kept.lock().unwrap().push(revision.clone());
+        Ok(())
+    }
+
+    fn is_applied(&self, _: &str) -> Result<bool, StateError> {
+        Ok(false)
+    }
+}
+
+impl Live for Memory {
+    fn put_in_force(&self, _: &Arc<Snapshot>) {}
+}
+
+struct World {
+    memory: Arc<Memory>,
+    router: Router,
+    _tasks: JoinSet<()>,
+}
+
+impl World {
+    fn new() -> Self {
+        let memory = Arc::new(Memory::default());
+        let control = Control::load(Parts {
+            log: Arc::clone(&memory) as _,
+            revisions: Arc::clone(&memory) as _,
+            live: Arc::clone(&memory) as _,
+            following: Following::Nothing,
+            clock: || jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+            random: || Ok([7; 10]),
+        });
+        let (controller, run) = serve(control.unwrap(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run);
+        Self { memory, router: router(controller), _tasks: tasks }
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status, head.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        let caller = Caller {
+            kind: "user",
+            issuer: "urn:test".into(),
+            subject: "alice".into(),
+            groups: [].into(),
+            ip: "127.0.0.1".to_owned(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header(header::USER_AGENT, "test")
+            .extension(caller)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let (status, _, answer) = self.send(request).await;
+        (status, answer)
+    }
+
+    async fn change(&self, body: &Value) -> (StatusCode, Value) {
+        self.ask(Method::POST, "/api/v1/changes", body).await
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.ask(Method::GET, &format!("/api/v1{path}"), &Value::Null).await
+    }
+}
+
+fn namespace(name: &str, environment: &str) -> String {
+    format!(
+        "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: {{ name: {name} }}\n\
+         spec: {{ environment: {environment} }}\n"
+    )
+}
+
+fn put(text: &str) -> Value {
+    json!({ "documents": [{ "name": "r.yaml", "text": text }] })
+}
+
+fn named(name: &str) -> Value {
+    json!({ "kind": "GovernedNamespace", "name": name })
+}
+
+/// The objects of a change, each with what was done.
+fn done(answer: &Value) -> String {
+    let mut text = String::new();
+    for change in answer["changes"].as_array().unwrap() {
+        write!(
+            text,
+            "{} {};",
+            change["operation"].as_str().unwrap(),
+            change["object"]["name"].as_str().unwrap()
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_change_and_the_way_back() {
+    let world = World::new();
+    let (status, answer) = world.change(&put(&namespace("dev", "dev"))).await;
+    assert_eq!((status, done(&answer)), (StatusCode::OK, "create dev;".to_owned()), "{answer}");
+    assert_eq!(answer["applied"], true);
+    assert_eq!(answer["base"].as_str().unwrap().split('-').next(), Some("0"));
+    let mut dry = put(&namespace("dev", "prod"));
+    dry["dryRun"] = true.into();
+    let (_, answer) = world.change(&dry).await;
+    assert_eq!((done(&answer), &answer["applied"]), ("update dev;".to_owned(), &json!(false)));
+    assert_eq!(
+        answer["changes"][0]["fields"],
+        json!([{ "path": "spec.environment", "before": "dev", "after": "prod" }])
+    );
+    let mut second = put(&(namespace("dev", "prod") + "---\n" + &namespace("lab", "dev")));
+    second["reason"] = "it grew up".into();
+    second["base"] = 1.into();
+    assert_eq!(done(&world.change(&second).await.1), "update dev;create lab;");
+    assert_eq!(world.change(&second).await.0, StatusCode::CONFLICT);
+
+    let (_, found) = world.get("/resources?kind=GovernedNamespace&name=dev").await;
+    assert_eq!(found["items"][0]["manifest"]["spec"], json!({ "environment": "prod", "mode": "enforce" }));
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    let (_, found) = world.get("/revisions?limit=1").await;
+    assert_eq!((&found["items"][0]["number"], &found["next"]), (&json!(2), &json!(2)));
+    assert_eq!(found["items"][0]["reason"], "it grew up");
+    assert_eq!(found["items"][0]["actor"], "alice");
+    let (_, found) = world.get("/revisions?before=2").await;
+    assert_eq!((&found["items"][0]["number"], &found["next"]), (&json!(1), &Value::Null));
+    let (_, found) = world.get("/revisions/1").await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    assert_eq!(done(&world.get("/revisions/1/diff").await.1), "update dev;create lab;");
+    assert_eq!(done(&world.get("/revisions/2/diff?to=0").await.1), "delete dev;delete lab;");
+
+    let restore = async |body: Value| world.ask(Method::POST, "/api/v1/revisions/1/restore", &body).await.1;
+    assert_eq!(done(&restore(json!({ "object": named("dev"), "dryRun": true })).await), "update dev;");
+    assert_eq!(done(&restore(json!({ "object": named("lab") })).await), "delete lab;");
+    let (_, removed) = world.change(&json!({ "remove": [named("dev")] })).await;
+    assert_eq!(done(&removed), "delete dev;");
+    assert_eq!(done(&restore(json!({})).await), "create dev;");
+    assert_eq!(world.get("/revisions/5").await.1["items"], world.get("/revisions/1").await.1["items"]);
+    let nothing = restore(json!({})).await;
+    assert_eq!((done(&nothing), &nothing["applied"]), (String::new(), &json!(false)));
+    // What a record says of who asked.
+    let records = world.memory.records.lock().unwrap();
+    let first = &records[0];
+    assert_eq!(
+        first["actor"],
+        json!({ "kind": "user", "issuer": "urn:test", "subject": "alice", "groups": [] })
+    );
+    assert_eq!(first["source"], json!({ "ip": "127.0.0.1", "userAgent": "test" }));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_by_field() {
+    let world = World::new();
+    world.change(&put(&namespace("dev", "dev"))).await;
+    let check = async |method: Method, path: &str, body: Value, status: u16, said: &str| {
+        let (found, answer) = world.ask(method, path, &body).await;
+        let text = answer.to_string();
+        assert_eq!(found.as_u16(), status, "{path}: {text}");
+        assert_eq!(answer["status"], status, "{path}: {text}");
+        assert!(
+            answer["type"].as_str().is_some_and(|kind| kind.starts_with("urn:narrows:problem:")),
+            "{text}"
+        );
+        assert!(text.contains(said), "{path} does not say {said:?}: {text}");
+    };
+    let post = async |body: Value, status: u16, said: &str| {
+        check(Method::POST, "/api/v1/changes", body, status, said).await;
+    };
+    post(json!({}), 400, "there is nothing to change").await;
+    post(put("# nothing\n"), 400, "there is nothing to change").await;
+    post(json!({ "documnets": [] }), 400, "unknown field `documnets`").await;
+    post(json!([]), 400, "the body").await;
+    post(json!({ "remove": [{ "kind": "Server", "name": "x" }] }), 400, "`Server` is not a kind of resource")
+        .await;
+    post(json!({ "remove": [{ "kind": "McpServer", "name": "x" }] }), 400, "write `namespace/name`").await;
+    post(json!({ "remove": [named("nope")] }), 404, "there is no GovernedNamespace `nope`").await;
+    let mut both = put(&namespace("dev", "prod"));
+    both["remove"] = json!([named("dev")]);
+    post(both, 400, "to be put in place and to be removed at once").await;
+    let mut long = put(&namespace("lab", "dev"));
+    long["reason"] = "x".repeat(1025).into();
+    post(long, 400, "`reason` has more than 1024 bytes").await;
+    let wrong = namespace("dev", "[a]") + "---\n" + &namespace("UPPER", "dev");
+    let (_, answer) = world.change(&put(&wrong)).await;
+    let places: Vec<_> = answer["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| format!("{}:{}", problem["file"].as_str().unwrap(), problem["line"]))
+        .collect();
+    assert_eq!(places, ["r.yaml:4", "r.yaml:8"], "{answer}");
+    let mut stale = put(&namespace("lab", "dev"));
+    stale["base"] = 0.into();
+    post(stale.clone(), 409, "the change was made for revision 0, and revision 1 is in force").await;
+    assert_eq!(done(&world.change(&stale).await.1), "create dev;", "with the difference");
+    *world.memory.full.lock().unwrap() = true;
+    post(put(&namespace("lab", "dev")), 503, "no space left on device").await;
+    *world.memory.full.lock().unwrap() = false;
+
+    let get =
+        async |path: &str, status: u16, said: &str| check(Method::GET, path, Value::Null, status, said).await;
+    get("/api/v1/nope", 404, "no such address").await;
+    get("/", 404, "everything is below").await;
+    get("/api/v1/changes", 405, "that can't be done here").await;
+    get("/api/v1/resources?knid=x", 400, "`knid` is not known here").await;
+    get("/api/v1/resources?kind=x", 400, "`x` is not a kind of resource").await;
+    get("/api/v1/resources?name=a&name=b", 400, "`name` is there twice").await;
+    get("/api/v1/resources?name=%00", 400, "has characters that no name has").await;
+    get("/api/v1/revisions?limit=0", 400, "`limit` is not between 1 and 100").await;
+    get("/api/v1/revisions?limit=x", 400, "`limit`: `x` is not a number").await;
+    get("/api/v1/revisions/99", 404, "there is no revision 99").await;
+    get("/api/v1/revisions/-1", 400, "`revision`: `-1` is not a number").await;
+    get("/api/v1/revisions/1/diff?to=99", 404, "there is no revision 99").await;
+    let restore = json!({ "object": named("nope") });
+    check(Method::POST, "/api/v1/revisions/1/restore", restore, 404, "neither in revision 1 nor in force")
+        .await;
+    assert_eq!(world.memory.kept.lock().unwrap().len(), 1, "nothing of all this changed anything");
+}
+
+#[tokio::test]
+async fn nobody_is_answered_and_only_json_is_read() {
+    let world = World::new();
+    for (method, path) in [
+        (Method::GET, "/api/v1/resources"),
+        (Method::POST, "/api/v1/changes"),
+        (Method::GET, "/api/v1/revisions"),
+        (Method::GET, "/api/v1/revisions/1"),
+        (Method::GET, "/api/v1/revisions/1/diff"),
+        (Method::POST, "/api/v1/revisions/1/restore"),
+        (Method::GET, "/nope"),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::from("{}")).unwrap();
+        let (status, headers, answer) = world.send(request).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {answer}");
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+    }
+    // A form of a web page is none.
+    let caller =
+        Caller { kind: "user", issuer: "".into(), subject: "a".into(), groups: [].into(), ip: String::new() };
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+        let request = Request::post("/api/v1/changes").header(header::CONTENT_TYPE, kind);
+        let request =
+            request.extension(caller.clone()).body(Body::from(put(&namespace("a", "b")).to_string()));
+        assert_eq!(world.send(request.unwrap()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
+    }
+}

@@ -1,0 +1,241 @@
+//! What goes over the wire, both ways. JSON; times are RFC 3339 in UTC.
+
+use narrows_core::{
+    audit::record_time,
+    change::{FieldChange, ObjectChange},
+    ports::RevisionEntry,
+    resource::{Object, ObjectKey},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A resource by kind and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Named {
+    /// As written in `kind:`.
+    pub kind: String,
+    /// `namespace/name` for a server, a name for all else.
+    pub name: String,
+}
+
+impl From<&ObjectKey> for Named {
+    fn from(key: &ObjectKey) -> Self {
+        Self { kind: key.kind.to_string(), name: key.full_name().to_owned() }
+    }
+}
+
+/// YAML or JSON text of resources, and what it is called in messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// What problems in it are named after.
+    pub name: String,
+    /// Any number of documents.
+    pub text: String,
+}
+
+/// A change that somebody asks for: all of it or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeRequest {
+    /// Resources to put in place, besides all others or instead of those of the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
+    /// Resources to remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<Named>,
+    /// The number of the revision that this was made for; any, if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+    /// Say what would change, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Take resources that follow a file away from it.
+    #[serde(default)]
+    pub take_over: bool,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A revision to go back to: whole, or in one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreRequest {
+    /// This resource only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Named>,
+    /// As in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+    /// As in a change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// As in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Change {
+    /// Whether it is in force. False for a dry run, and where nothing is different.
+    pub applied: bool,
+    /// The revision that it was held against: its number, a hyphen, its digest.
+    pub base: String,
+    /// The one that it leads to, or would; the same where nothing is different.
+    pub revision: String,
+    /// What is different, in the order of kinds and names.
+    pub changes: Vec<ObjectDifference>,
+}
+
+/// What is different between two revisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Difference {
+    /// The one.
+    pub from: String,
+    /// The other.
+    pub to: String,
+    /// What is different, in the order of kinds and names.
+    pub changes: Vec<ObjectDifference>,
+}
+
+/// What is different in one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectDifference {
+    /// Which.
+    pub object: Named,
+    /// `create`, `update`, `delete`, or `adopt` where only the file that it follows is another.
+    pub operation: String,
+    /// The file that it follows from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The whole resource, in its written form; absent if it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The whole resource; absent if it is there no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+    /// The fields of it that are different.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldChange>,
+}
+
+impl From<&ObjectChange> for ObjectDifference {
+    fn from(change: &ObjectChange) -> Self {
+        Self {
+            object: Named::from(&change.key),
+            operation: change.operation().as_str().to_owned(),
+            file: change.file.as_deref().map(str::to_owned),
+            before: change.before.as_ref().map(Object::manifest),
+            after: change.after.as_ref().map(Object::manifest),
+            fields: change.fields(),
+        }
+    }
+}
+
+/// Resources of one revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// Which revision.
+    pub revision: String,
+    /// In the order of kinds and names.
+    pub items: Vec<Resource>,
+}
+
+/// One resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resource {
+    /// In its written form.
+    pub manifest: Value,
+    /// The file that it follows; absent if it is the API's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Some revisions, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Revisions {
+    /// In this order.
+    pub items: Vec<Revision>,
+    /// `before` for those that follow; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// One revision, without its resources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Revision {
+    /// Its number.
+    pub number: u64,
+    /// Number and digest, as records name it.
+    pub revision: String,
+    /// Since when.
+    pub time: String,
+    /// Who asked for it; absent, as all that follows, for a revision of a version that did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Files, or `api`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The id that the change's records have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// What was done to which resource.
+    #[serde(default)]
+    pub objects: Vec<Done>,
+}
+
+/// What was done to one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Done {
+    /// Which.
+    pub object: Named,
+    /// `create`, `update`, `delete` or `adopt`.
+    pub operation: String,
+}
+
+impl From<RevisionEntry> for Revision {
+    fn from(entry: RevisionEntry) -> Self {
+        let RevisionEntry { number, saved_at, digest, change } = entry;
+        let revision = format!("{number}-{digest}");
+        let time = record_time(saved_at);
+        let Some(change) = change else {
+            return Self {
+                number,
+                revision,
+                time,
+                actor: None,
+                origin: None,
+                reason: None,
+                change: None,
+                objects: Vec::new(),
+            };
+        };
+        let objects = change.objects.iter();
+        Self {
+            number,
+            revision,
+            time,
+            actor: Some(change.actor),
+            origin: Some(change.origin),
+            reason: change.reason,
+            change: Some(change.id),
+            objects: objects
+                .map(|(key, operation)| Done { object: key.into(), operation: operation.clone() })
+                .collect(),
+        }
+    }
+}
