@@ -1,11 +1,16 @@
 //! The command line as it was said. What it means is worked out in the commands, which turn these into checked forms;
 //! nothing here opens a file or decides anything.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use narrows_core::ids::ServerId;
+use narrows_core::{
+    ids::{NamespaceName, ServerId},
+    resource::ResourceKind,
+};
 use url::Url;
+
+use crate::api::Purpose;
 
 /// Narrows: the one governed passage between AI agents and MCP servers.
 #[derive(Debug, Parser)]
@@ -24,6 +29,17 @@ pub(crate) enum Command {
     Up(Box<UpArgs>),
     /// Check files of resources; no running Narrows is needed
     Check(CheckArgs),
+    /// Put resources in place; what is in no file of these stays as it is
+    Apply(ChangeArgs),
+    /// Say what `apply` would change
+    Diff(DiffArgs),
+    /// Remove resources
+    Delete(DeleteArgs),
+    /// Print resources as they are
+    Get(GetArgs),
+    /// All states that were in force: compare them, go back to one
+    #[command(subcommand, arg_required_else_help = true)]
+    Revisions(RevisionsCommand),
     /// Tokens of the built-in issuer
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
@@ -110,6 +126,175 @@ pub(crate) struct CheckArgs {
     /// How the result is printed
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// A file of resources, or a directory of *.yaml, *.yml and *.json
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Take resources that follow a file of `narrows up -f` away from it, where none that follows it is running
+    #[arg(long)]
+    pub(crate) take_over: bool,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+/// How a change is made.
+#[derive(Debug, Args)]
+pub(crate) struct HowArgs {
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Refuse if another revision than this one is in force
+    #[arg(long, value_name = "REV")]
+    pub(crate) base: Option<RevisionNumber>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+impl HowArgs {
+    /// What such a command needs.
+    pub(crate) fn purpose(&self) -> Purpose {
+        if self.dry_run { Purpose::Read } else { Purpose::Change }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A file of resources, or a directory of them
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Remove the resources that are in this file, or in a directory of them
+    #[arg(short, long = "file", value_name = "FILE|DIR", required_unless_present = "kind")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The kind of one to remove, for example McpServer or server
+    #[arg(value_name = "KIND", requires = "name", conflicts_with = "files")]
+    pub(crate) kind: Option<KindName>,
+    /// Its name; that of a server is NS/NAME
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// Only this kind, for example McpServer or server
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: Option<KindName>,
+    /// Only this one; a server is NS/NAME
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only servers of this namespace
+    #[arg(long, value_name = "NS")]
+    pub(crate) namespace: Option<NamespaceName>,
+    /// As they were in this revision
+    #[arg(long, value_name = "REV")]
+    pub(crate) at: Option<RevisionNumber>,
+    /// How they are printed; yaml can be applied again
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RevisionsCommand {
+    /// Print the latest, newest first
+    List(RevisionsListArgs),
+    /// Say what is different between two
+    Diff(RevisionsDiffArgs),
+    /// Go back to one, whole or in one resource; that is a change like any other
+    Restore(RevisionsRestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevisionsListArgs {
+    /// At most this many
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) limit: u64,
+    /// Only those before this one
+    #[arg(long, value_name = "REV")]
+    pub(crate) before: Option<RevisionNumber>,
+    /// How they are printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevisionsDiffArgs {
+    /// The one
+    #[arg(value_name = "REV")]
+    pub(crate) from: RevisionNumber,
+    /// The other [default: what is in force]
+    #[arg(value_name = "REV")]
+    pub(crate) to: Option<RevisionNumber>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevisionsRestoreArgs {
+    /// Which
+    #[arg(value_name = "REV")]
+    pub(crate) revision: RevisionNumber,
+    /// Only a resource of this kind
+    #[arg(value_name = "KIND", requires = "name")]
+    pub(crate) kind: Option<KindName>,
+    /// Only the one of this name; a server is NS/NAME
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+/// A revision by its number, also as records name it: `12` or `12-0123456789abcdef`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RevisionNumber(pub(crate) u64);
+
+impl FromStr for RevisionNumber {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.split_once('-').map_or(text, |(number, _)| number);
+        number.parse().map(Self).map_err(|_| "write a revision's number, for example `12`")
+    }
+}
+
+/// A kind of resource, in full or by the short name that people say, in either number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KindName(pub(crate) ResourceKind);
+
+impl FromStr for KindName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let lower = text.to_ascii_lowercase();
+        let one = lower.strip_suffix('s').unwrap_or(&lower);
+        let short = |kind: ResourceKind| match kind {
+            ResourceKind::GovernedNamespace => "namespace",
+            ResourceKind::McpServer => "server",
+            ResourceKind::McpRole => "role",
+            ResourceKind::McpRoleBinding => "binding",
+            ResourceKind::IdentityProvider => "provider",
+        };
+        let matches = |kind: &ResourceKind| short(*kind) == one || kind.as_str().eq_ignore_ascii_case(one);
+        ResourceKind::ALL.into_iter().find(matches).map(Self).ok_or_else(|| {
+            let known = ResourceKind::ALL.map(|kind| format!("{kind} ({})", short(kind))).join(", ");
+            format!("there are {known}")
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -255,6 +440,24 @@ pub(crate) enum SearchKind {
     LogRecovered,
     #[value(name = "snapshot.published")]
     SnapshotPublished,
+    #[value(name = "server.deployed")]
+    ServerDeployed,
+    #[value(name = "server.updated")]
+    ServerUpdated,
+    #[value(name = "server.removed")]
+    ServerRemoved,
+    #[value(name = "namespace.changed")]
+    NamespaceChanged,
+    #[value(name = "role.changed")]
+    RoleChanged,
+    #[value(name = "binding.changed")]
+    BindingChanged,
+    #[value(name = "provider.changed")]
+    ProviderChanged,
+    #[value(name = "change.applied")]
+    ChangeApplied,
+    #[value(name = "change.aborted")]
+    ChangeAborted,
 }
 
 /// The `decision.effect` of a record.
@@ -392,6 +595,15 @@ mod tests {
             RecordKind::LogOpened => SearchKind::LogOpened,
             RecordKind::LogRecovered => SearchKind::LogRecovered,
             RecordKind::SnapshotPublished => SearchKind::SnapshotPublished,
+            RecordKind::ServerDeployed => SearchKind::ServerDeployed,
+            RecordKind::ServerUpdated => SearchKind::ServerUpdated,
+            RecordKind::ServerRemoved => SearchKind::ServerRemoved,
+            RecordKind::NamespaceChanged => SearchKind::NamespaceChanged,
+            RecordKind::RoleChanged => SearchKind::RoleChanged,
+            RecordKind::BindingChanged => SearchKind::BindingChanged,
+            RecordKind::ProviderChanged => SearchKind::ProviderChanged,
+            RecordKind::ChangeApplied => SearchKind::ChangeApplied,
+            RecordKind::ChangeAborted => SearchKind::ChangeAborted,
         };
         let recorded = [
             RecordKind::RequestAdmitted,
@@ -401,6 +613,15 @@ mod tests {
             RecordKind::LogOpened,
             RecordKind::LogRecovered,
             RecordKind::SnapshotPublished,
+            RecordKind::ServerDeployed,
+            RecordKind::ServerUpdated,
+            RecordKind::ServerRemoved,
+            RecordKind::NamespaceChanged,
+            RecordKind::RoleChanged,
+            RecordKind::BindingChanged,
+            RecordKind::ProviderChanged,
+            RecordKind::ChangeApplied,
+            RecordKind::ChangeAborted,
         ];
         assert_eq!(recorded.len(), SearchKind::value_variants().len());
         for kind in recorded {

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use narrows_core::problem::Problem;
+use narrows_core::problem::{Place, Problem};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -59,6 +59,37 @@ impl Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+
+    /// An error of the control plane, in the words that the API has for it.
+    pub(crate) fn from_control(error: narrows_control::ControlError) -> Self {
+        Self::from_api(narrows_console::Problem::from(error))
+    }
+
+    /// What the API found wrong.
+    pub(crate) fn from_api(problem: narrows_console::Problem) -> Self {
+        let narrows_console::Problem { title, detail, hint, problems, changes, .. } = problem;
+        let mut message = match (problems.len(), detail) {
+            (0, Some(detail)) => detail,
+            (0, None) => title,
+            (1, _) => "not changed: 1 problem".to_owned(),
+            (count, _) => format!("not changed: {count} problems"),
+        };
+        for change in changes {
+            message.push_str(&format!(
+                "\n  since then: {} `{}`: {}",
+                change.object.kind, change.object.name, change.operation
+            ));
+        }
+        let problems = problems
+            .into_iter()
+            .map(|problem| Problem {
+                place: Place { file: problem.file.into(), line: problem.line, column: problem.column },
+                message: problem.message,
+                hint: problem.hint,
+            })
+            .collect();
+        Self { hint, problems, ..Self::new(message) }
     }
 
     /// What was being done, in front of the message.

@@ -1,6 +1,7 @@
 //! The `narrows` binary: from flags to a running system. Wiring only: what is right or wrong is decided in the crates
 //! that it wires.
 
+mod api;
 mod cli;
 mod commands;
 mod data_dir;
@@ -21,7 +22,8 @@ use std::{future::Future, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
-use cli::{AuditCommand, Cli, Command, LogFormat, ServerCommand, TokenCommand};
+use api::{Api, Purpose};
+use cli::{AuditCommand, Cli, Command, LogFormat, RevisionsCommand, ServerCommand, TokenCommand};
 use data_dir::DataDir;
 use environment::Environment;
 use failure::Failure;
@@ -56,6 +58,28 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             on_many_threads(up::run(*args, root, &environment, sockets))
         }
         Command::Check(args) => commands::check::run(&args).map(done),
+        Command::Apply(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| commands::change::apply(api, args).await)
+        }
+        Command::Diff(args) => {
+            on_api(data_dir, Purpose::Read, async |api| commands::change::diff(api, args).await)
+        }
+        Command::Delete(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| commands::change::delete(api, args).await)
+        }
+        Command::Get(args) => {
+            on_api(data_dir, Purpose::Read, async |api| commands::get::run(api, args).await)
+        }
+        Command::Revisions(RevisionsCommand::List(args)) => {
+            on_api(data_dir, Purpose::Read, async |api| commands::revisions::list(api, args).await)
+        }
+        Command::Revisions(RevisionsCommand::Diff(args)) => {
+            on_api(data_dir, Purpose::Read, async |api| commands::revisions::diff(api, args).await)
+        }
+        Command::Revisions(RevisionsCommand::Restore(args)) => {
+            let purpose = args.how.purpose();
+            on_api(data_dir, purpose, async |api| commands::revisions::restore(api, args).await)
+        }
         Command::Token(TokenCommand::Create(args)) => commands::token::create(&data_dir()?, &args).map(done),
         Command::Explain(args) => commands::explain::run(data_dir, *args).map(done),
         Command::Audit(command) => match command {
@@ -83,6 +107,16 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 fn done(_: ()) -> ExitCode {
     ExitCode::SUCCESS
+}
+
+/// A command that asks the API of the data directory.
+fn on_api(
+    data_dir: impl FnOnce() -> Result<DataDir, Failure>,
+    purpose: Purpose,
+    command: impl AsyncFnOnce(Api) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let data_dir = data_dir()?;
+    on_one_thread(async { command(Api::open(&data_dir, purpose).await?).await.map(done) })
 }
 
 fn on_many_threads(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {

@@ -11,16 +11,20 @@ use std::{
 use serde_json::Value;
 
 /// Our crates and the ones of ours that each imports, no more and no fewer.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("narrows-core", &[]),
     ("narrows-mcp", &[]),
     ("narrows-egress", &[]),
+    ("narrows-control", &["narrows-core"]),
+    ("narrows-console", &["narrows-control", "narrows-core"]),
     ("narrows-store", &["narrows-core"]),
     ("narrows-local", &["narrows-core", "narrows-mcp"]),
     ("narrows-gateway", &["narrows-core", "narrows-egress", "narrows-mcp"]),
     (
         "narrows",
         &[
+            "narrows-console",
+            "narrows-control",
             "narrows-core",
             "narrows-egress",
             "narrows-gateway",
@@ -34,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// What a crate must not reach, through whatever it imports.
-const OUT_OF_REACH: [(&str, &[&str]); 7] = [
+const OUT_OF_REACH: [(&str, &[&str]); 9] = [
     // No I/O, no clock, no randomness, no runtime. (The parser that `cel` brings carries `uuid` and with it `getrandom`.)
     (
         "narrows-core",
@@ -43,6 +47,9 @@ const OUT_OF_REACH: [(&str, &[&str]); 7] = [
     // No notion of who, and no runtime.
     ("narrows-mcp", &["http", "hyper", "jsonwebtoken", "narrows-core", "rusqlite", "tokio"]),
     ("narrows-egress", &["axum", "jsonwebtoken", "narrows-core", "narrows-mcp", "rusqlite"]),
+    // No HTTP, no SQL, no requests of agents.
+    ("narrows-control", &["axum", "http", "hyper", "kube", "narrows-gateway", "narrows-store", "rusqlite"]),
+    ("narrows-console", &["kube", "narrows-gateway", "narrows-local", "narrows-store", "rusqlite"]),
     ("narrows-store", &["axum", "http", "hyper", "kube", "narrows-gateway", "narrows-mcp", "rustls"]),
     ("narrows-local", &["axum", "jsonwebtoken", "kube", "narrows-gateway", "rusqlite", "rustls"]),
     ("narrows-gateway", &["axum", "clap", "kube", "narrows-local", "narrows-store", "notify", "rusqlite"]),

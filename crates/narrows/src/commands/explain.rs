@@ -7,10 +7,11 @@ use narrows_core::{
     action::{Action, Arguments, RequestFacts},
     decision::{Decision, Denial, Effect, Mode, Verdict},
     policy::{Considered, Query, Said, Snapshot},
+    ports::SavedRevision,
     principal::{BUILTIN_PROVIDER, Principal, PrincipalKind, SERVICE_ACCOUNT_PREFIX},
     resource::ResourceSet,
 };
-use narrows_store::state::{At, SavedSnapshot, State};
+use narrows_store::state::{At, State};
 use serde::Serialize;
 
 use crate::{
@@ -100,8 +101,8 @@ fn from_files(files: &[PathBuf]) -> Result<Snapshot, Failure> {
 fn published(data_dir: &DataDir, at: Option<&str>, now: jiff::Timestamp) -> Result<Snapshot, Failure> {
     let state = State::open_existing(&data_dir.database()).map_err(Failure::from_store)?;
     let saved = match at {
-        None => state.latest_snapshot(),
-        Some(text) => state.snapshot_at(match text.parse() {
+        None => state.latest_revision(),
+        Some(text) => state.revision_at(match text.parse() {
             Ok(number) => At::Number(number),
             Err(_) => At::Time(times::moment(text, now).map_err(|failure| failure.in_usage("--at"))?),
         }),
@@ -114,7 +115,7 @@ fn published(data_dir: &DataDir, at: Option<&str>, now: jiff::Timestamp) -> Resu
     }
 }
 
-fn restore(saved: SavedSnapshot) -> Result<Snapshot, Failure> {
+fn restore(saved: SavedRevision) -> Result<Snapshot, Failure> {
     let set = ResourceSet::from_json(&saved.resources).map_err(|error| {
         Failure::from_error(&error).during(&format!("revision {} can't be read", saved.number))
     })?;

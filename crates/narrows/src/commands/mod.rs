@@ -2,8 +2,12 @@
 
 pub(crate) mod audit;
 pub(crate) mod bridge;
+pub(crate) mod change;
 pub(crate) mod check;
+mod differences;
 pub(crate) mod explain;
+pub(crate) mod get;
+pub(crate) mod revisions;
 pub(crate) mod schema;
 pub(crate) mod server_logs;
 pub(crate) mod token;

@@ -3,18 +3,57 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use narrows_control::{Control, ControlError, Controller, Requester, Run};
+use narrows_core::{
+    change::{FollowedFiles, Following, Proposal, Refusal},
+    problem::Problem,
+    resource::{Documents, parse_files},
+};
 use narrows_gateway::ServerTls;
+use narrows_store::state::State;
 use tokio_util::sync::CancellationToken;
 
-use super::{certificate, publish::Publisher};
-use crate::{commands::check, watch::Watch};
+use super::{certificate, inputs::Resources};
+use crate::{failure::Failure, sources, watch::Watch};
 
-/// How long to wait before a good state that could not be recorded is tried again.
+/// How long to wait before a good state that could not be recorded or saved is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Publishes each good state of the files until told to end.
+/// Whether the files can be in force, beside what was last. Asked before anything is started.
+pub(super) fn check(state: &State, resources: &Resources) -> Result<(), Failure> {
+    let Some(first) = &resources.first else { return Ok(()) };
+    let current = narrows_control::latest(state).map_err(Failure::from_control)?;
+    match current.review(followed(first.clone())?, Following::Files) {
+        Ok(_) => Ok(()),
+        Err(Refusal::Problems(problems)) => Err(Failure::problems(problems, "not started")),
+        Err(other) => Err(Failure::from_control(ControlError::Refused(other))),
+    }
+}
+
+/// The first state: that of the files, or without files what was in force last. What was in force when the last run
+/// ended is no change.
+pub(super) async fn begin(control: &mut Control, resources: &mut Resources) -> Result<(), Failure> {
+    let Some(first) = resources.first.take() else {
+        return resume(control, "what was in force last");
+    };
+    let requester = Requester::files(origin(&resources.files));
+    let done =
+        control.propose(followed(first)?, requester, Run::Real).await.map_err(Failure::from_control)?;
+    if done.changes.is_empty() { resume(control, &origin(&resources.files)) } else { Ok(()) }
+}
+
+fn resume(control: &Control, origin: &str) -> Result<(), Failure> {
+    control.resume().map_err(Failure::from_control)?;
+    let current = control.current().borrow().revision.clone();
+    if current.number > 0 {
+        tracing::info!(revision = current.to_string(), origin, "in force");
+    }
+    Ok(())
+}
+
+/// Proposes each state of the files until told to end.
 pub(super) async fn resources(
-    mut publisher: Publisher,
+    controller: Controller,
     files: Vec<PathBuf>,
     mut watch: Watch,
     end: CancellationToken,
@@ -32,28 +71,57 @@ pub(super) async fn resources(
             () = again => {}
             () = end.cancelled() => return,
         }
-        pending = Pending::No;
-        match check::load(&files) {
-            Ok(set) => {
-                if let Err(failure) = publisher.publish(set, &origin(&files)).await {
-                    tracing::error!("{failure}");
-                    pending = Pending::Yes;
-                }
-            }
-            Err(problems) => {
-                for problem in &problems {
-                    tracing::error!(place = %problem.place, hint = problem.hint, "{}", problem.message);
-                }
-                tracing::error!(
-                    problems = problems.len(),
-                    "the files are refused; the last good state stays in force"
-                );
-            }
+        pending = propose(&controller, &files).await;
+    }
+}
+
+async fn propose(controller: &Controller, files: &[PathBuf]) -> Pending {
+    let documents = match read(files) {
+        Ok(documents) => documents,
+        Err(problems) => return refused(&problems),
+    };
+    let proposal = match followed(documents) {
+        Ok(proposal) => proposal,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            return Pending::Yes;
+        }
+    };
+    match controller.propose(proposal, Requester::files(origin(files)), Run::Real).await {
+        Ok(_) | Err(ControlError::Closed) => Pending::No,
+        Err(ControlError::Refused(Refusal::Problems(problems))) => refused(&problems),
+        Err(error) => {
+            tracing::error!("{}; it is tried again by itself", Failure::from_control(error));
+            Pending::Yes
         }
     }
 }
 
-/// Whether a good state waits to be published.
+fn refused(problems: &[Problem]) -> Pending {
+    for problem in problems {
+        tracing::error!(place = %problem.place, hint = problem.hint, "{}", problem.message);
+    }
+    tracing::error!(problems = problems.len(), "the files are refused; the last good state stays in force");
+    Pending::No
+}
+
+/// What is in the files. A file that can't be read does not hide what is wrong with others.
+pub(super) fn read(files: &[PathBuf]) -> Result<Documents, Vec<Problem>> {
+    let (readable, mut problems) = sources::read(files);
+    if problems.is_empty() {
+        return Ok(Documents::read(&readable));
+    }
+    problems.extend(parse_files(&readable).err().into_iter().flatten());
+    Err(problems)
+}
+
+fn followed(documents: Documents) -> Result<Proposal, Failure> {
+    let directory = std::env::current_dir()
+        .map_err(|error| Failure::new(format!("cannot tell the current directory: {error}")))?;
+    Ok(Proposal::Files(FollowedFiles { documents, directory: directory.display().to_string().into() }))
+}
+
+/// Whether a good state waits to be put in force.
 enum Pending {
     No,
     Yes,

@@ -3,21 +3,21 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use narrows_core::resource::ResourceSet;
+use narrows_core::resource::Documents;
 use narrows_gateway::{Listener, ServerTls};
 use tokio::net::TcpListener;
 
 use super::{
-    certificate,
+    certificate, follow,
     handed_over::HandedOver,
     plan::{Plan, Source, Transport},
 };
-use crate::{commands::check, failure::Failure, watch::Watch};
+use crate::{failure::Failure, watch::Watch};
 
-/// The files of resources, read and good.
+/// The files of resources, read.
 pub(super) struct Resources {
     /// None where what was published last is resumed.
-    pub(super) first: Option<ResourceSet>,
+    pub(super) first: Option<Documents>,
     pub(super) files: Vec<PathBuf>,
     pub(super) watch: Watch,
 }
@@ -49,7 +49,7 @@ impl Resources {
         };
         // Watched from before they are read, so that no change falls between.
         let watch = Watch::new(files.clone());
-        let load = || check::load(&files).map_err(|problems| Failure::problems(problems, "not started"));
+        let load = || follow::read(&files).map_err(|problems| Failure::problems(problems, "not started"));
         let first = if files.is_empty() { None } else { Some(load()?) };
         Ok(Self { first, files, watch })
     }

@@ -7,8 +7,8 @@ mod descriptors;
 mod follow;
 mod handed_over;
 mod inputs;
+mod live;
 mod plan;
-mod publish;
 mod system;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use narrows_core::audit::record_id;
+use narrows_control::Control;
+use narrows_core::{audit::record_id, change::Following};
 use narrows_egress::AddressPolicy;
 use narrows_gateway::{
     Gateway, Limits, Parts, Settings, admin,
@@ -14,7 +15,7 @@ use narrows_local::{
     bridge::{Caps, Timing},
 };
 use narrows_mcp::handle::HandleKeys;
-use narrows_store::{Log, LogOptions, key::SigningKey, state::State};
+use narrows_store::{Log, OpenReport, state::State};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -23,11 +24,13 @@ use super::{
     demo, descriptors, follow,
     handed_over::HandedOver,
     inputs::{Certificate, Doors, Resources},
+    live::Followers,
     plan::Plan,
-    publish::{InForce, Publisher},
 };
 use crate::{
-    data_dir::{DataDir, Installation, LOG_WRITER},
+    api,
+    commands::check,
+    data_dir::DataDir,
     environment::Environment,
     failure::Failure,
     keys::{self, Keys},
@@ -89,12 +92,15 @@ impl System {
         let installation = data_dir.installation_or(record_id(Timestamp::now(), keys::random()?))?;
         let issuer = installation.issuer(&keys.token_signing)?;
         let mut resources = Resources::read(plan, || demo::write(data_dir, &executable))?;
+        let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
+        follow::check(&state, &resources)?;
         let certificate = Certificate::read(plan)?;
         let doors = Doors::open(plan, door, certificate.as_ref()).await?;
         let public_url = plan.public_url(doors.agents_address)?;
 
-        let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
-        let log = Arc::new(open_log(data_dir, &installation, &keys)?);
+        let (log, report) = api::open_log(data_dir, &installation, &keys.log_signing, &state)?;
+        say(&report);
+        let log = Arc::new(log);
         let local = Arc::new(local_servers(data_dir, environment, executable.clone())?);
         let own = vec![doors.agents_address, doors.admin_address];
         let addresses = Arc::new(AddressPolicy { allowed: plan.allow_upstream.clone(), own });
@@ -138,19 +144,16 @@ impl System {
             clock: Timestamp::now,
             spans: telemetry.clone().map(|telemetry| telemetry as _),
         });
-        let mut publisher = Publisher {
-            state,
-            log: Arc::clone(&log),
-            local: Arc::clone(&local),
-            authenticator: Arc::clone(&authenticator),
-            gateway: Arc::clone(&gateway),
-            current: InForce::nothing(),
-        };
-        publisher.begin(resources.first.take(), &follow::origin(&resources.files)).await?;
+        let live = Followers::new(Arc::clone(&local), Arc::clone(&authenticator), Arc::clone(&gateway));
+        let following = if resources.files.is_empty() { Following::Nothing } else { Following::Files };
+        let mut control = api::control(&log, &state, Arc::new(live), following)?;
+        follow::begin(&mut control, &mut resources).await?;
+        let socket = api::Socket::open(data_dir)?;
         // Connections wait until then, and the first calls find the servers that are up in a moment.
         local.settled(SETTLING).await;
-        let (is_empty, admin_address) = (publisher.is_empty(), doors.admin_address);
-        let tasks = Tasks::start(gateway, doors, publisher, resources, certificate);
+        let is_empty = check::is_empty(&control.current().borrow().resources);
+        let admin_address = doors.admin_address;
+        let tasks = Tasks::start(gateway, doors, control, socket, resources, certificate);
         let kept = Kept { log, local, authenticator, telemetry };
         Ok(Self { public_url, admin_address, is_empty, executable, issuer, kept, tasks })
     }
@@ -196,7 +199,8 @@ impl Tasks {
     fn start(
         gateway: Arc<Gateway>,
         doors: Doors,
-        publisher: Publisher,
+        control: Control,
+        socket: api::Socket,
         resources: Resources,
         certificate: Option<Certificate>,
     ) -> Self {
@@ -213,9 +217,13 @@ impl Tasks {
         });
         let stop = tasks.stop_behind.clone();
         tasks.behind(async move { gateway.report_failures(stop).await });
+        let (controller, run) = narrows_control::serve(control, tasks.stop_behind.clone());
+        tasks.behind(run);
         let stop = tasks.stop_behind.clone();
+        tasks.behind.spawn(socket.serve(controller.clone(), stop));
         if !resources.files.is_empty() {
-            tasks.behind(follow::resources(publisher, resources.files, resources.watch, stop));
+            let stop = tasks.stop_behind.clone();
+            tasks.behind(follow::resources(controller, resources.files, resources.watch, stop));
         }
         if let Some(Certificate { tls, files }) = certificate {
             let stop = tasks.stop_behind.clone();
@@ -249,17 +257,15 @@ fn local_servers(
     LocalServers::new(config).map_err(|error| Failure::from_error(&error))
 }
 
-fn open_log(data_dir: &DataDir, installation: &Installation, keys: &Keys) -> Result<Log, Failure> {
-    let key = SigningKey::from_pem(keys.log_signing.as_str()).map_err(Failure::from_store)?;
-    let options = LogOptions::new(LOG_WRITER, &installation.log_origin(), key, Arc::new(Timestamp::now));
-    let (log, report) = Log::open(&data_dir.log(), options).map_err(Failure::from_store)?;
-    if report.closed_unknown > 0 || report.truncated_bytes > 0 {
+/// What a crash left, and what became of it.
+fn say(report: &OpenReport) {
+    if report.closed_unknown > 0 || report.closed_changes > 0 || report.truncated_bytes > 0 {
         tracing::warn!(
             unknown = report.closed_unknown,
+            changes = report.closed_changes,
             cut_bytes = report.truncated_bytes,
             "the last run did not end in order; calls without an outcome are recorded as unknown"
         );
     }
     tracing::info!(records = report.records, "audit log open");
-    Ok(log)
 }

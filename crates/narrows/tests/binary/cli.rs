@@ -17,7 +17,7 @@ fn usage() {
         &[
             &[],
             &["--version"],
-            &["apply", "-f", "x.yaml"],
+            &["applly", "-f", "x.yaml"],
             &["up", "--demo", "-f", "x.yaml"],
             &["audit", "tail", "--output", "xml"],
             &["explain", "--as", "alice", "--server", "nowhere"],
@@ -210,7 +210,7 @@ fn the_record_is_read() {
         "the_record_is_read",
         &place,
         &[
-            &["audit", "tail", "-n", "5"],
+            &["audit", "tail", "-n", "7"],
             &["audit", "search", "--effect", "deny", "--tool", "write_file"],
             &["audit", "search", "--tool", "nothing"],
             &["audit", "search", "--tool", "nothing", "--output", "json"],
@@ -219,8 +219,8 @@ fn the_record_is_read() {
             &["audit", "search", "--kind", "denied"],
             &["audit", "search", "--effect", "no"],
             &["audit", "search", "--status", "fine"],
-            &["audit", "show", "2"],
-            &["audit", "show", "1", "--output", "yaml"],
+            &["audit", "show", "10"],
+            &["audit", "show", "9", "--output", "yaml"],
             &["audit", "show", "99999"],
             &["audit", "export", "copy"],
             &["audit", "export", "copy"],

@@ -8,6 +8,7 @@
     reason = "tests: what is not there is to fail them"
 )]
 
+mod changes;
 mod cli;
 mod documents;
 mod messages;

@@ -84,6 +84,7 @@ impl Place {
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
             (r"\b(\d+)-[0-9a-f]{16}\b", "$1-DIGEST"),
             (r"\bpid=\d+", "pid=PID"),
+            (r"\bunix:\d+ *", "unix:UID "),
             (r"hmac-sha256:[0-9a-f]{64}", "hmac-sha256:DIGEST"),
             (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
             (r"/local\+[0-9a-f]{8}\+\S+", "/local+KEY"),

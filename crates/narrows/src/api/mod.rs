@@ -1,0 +1,75 @@
+//! The people's API from both ends: `up` serves it on a Unix socket in the data directory, and the commands ask it
+//! there. Where no `up` runs, a command does what `up` would, on the same data directory and by the same routes.
+
+mod client;
+mod offline;
+mod server;
+
+use std::{path::PathBuf, sync::Arc};
+
+use narrows_control::{Control, Controller, Live, Parts};
+use narrows_core::change::Following;
+use narrows_store::{Log, LogOptions, OpenReport, key::SigningKey, state::State};
+
+pub(crate) use client::{Api, Purpose};
+pub(crate) use server::Socket;
+
+use crate::{
+    data_dir::{DataDir, Installation, LOG_WRITER},
+    failure::Failure,
+    keys::{self, PrivatePem},
+};
+
+/// Where the socket of the API is.
+fn socket(data_dir: &DataDir) -> PathBuf {
+    data_dir.run().join("api.sock")
+}
+
+/// Opens the log. What a crash left of changes is closed by what the state says of them.
+pub(crate) fn open_log(
+    data_dir: &DataDir,
+    installation: &Installation,
+    key: &PrivatePem,
+    state: &Arc<State>,
+) -> Result<(Log, OpenReport), Failure> {
+    let key = SigningKey::from_pem(key.as_str()).map_err(Failure::from_store)?;
+    let mut options =
+        LogOptions::new(LOG_WRITER, &installation.log_origin(), key, Arc::new(jiff::Timestamp::now));
+    let state = Arc::clone(state);
+    options.applied = Arc::new(move |change| state.is_applied(change).ok());
+    Log::open(&data_dir.log(), options).map_err(Failure::from_store)
+}
+
+/// The control plane on this log and state.
+pub(crate) fn control(
+    log: &Arc<Log>,
+    state: &Arc<State>,
+    live: Arc<dyn Live>,
+    following: Following,
+) -> Result<Control, Failure> {
+    Control::load(Parts {
+        log: Arc::clone(log) as _,
+        revisions: Arc::clone(state) as _,
+        live,
+        following,
+        clock: jiff::Timestamp::now,
+        random: || keys::random().map_err(|_| std::io::Error::other("no random bytes")),
+    })
+    .map_err(Failure::from_control)
+}
+
+/// Whoever may use the data directory may do everything: they could read the keys as well.
+fn operator(uid: u32) -> narrows_console::Caller {
+    narrows_console::Caller {
+        kind: "operator",
+        issuer: "".into(),
+        subject: format!("unix:{uid}").into(),
+        groups: [].into(),
+        ip: String::new(),
+    }
+}
+
+/// The routes for this caller.
+fn routes(controller: Controller, uid: u32) -> axum::Router {
+    narrows_console::router(controller).layer(axum::Extension(operator(uid)))
+}

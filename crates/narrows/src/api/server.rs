@@ -1,0 +1,103 @@
+//! The Unix socket that `up` answers the commands on. Who may reach it is a matter of the data directory's mode; who it is
+//! is asked of the kernel.
+
+use std::{io::ErrorKind, path::Path, time::Duration};
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use narrows_control::Controller;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{routes, socket};
+use crate::{data_dir::DataDir, failure::Failure};
+
+/// Connections that are served at once; more wait.
+const CONNECTIONS: usize = 64;
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long an answer may take after the end was asked for.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The socket, listening.
+pub(crate) struct Socket(UnixListener);
+
+impl Socket {
+    /// Makes it, in place of one that an `up` before has left: there is none running now, since this process has the lock.
+    pub(crate) fn open(data_dir: &DataDir) -> Result<Self, Failure> {
+        let path = socket(data_dir);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(&path, &error)),
+            _ => {}
+        }
+        UnixListener::bind(&path).map(Self).map_err(|error| unusable(&path, &error))
+    }
+
+    /// Serves until told to end, and then what is in progress.
+    pub(crate) async fn serve(self, controller: Controller, end: CancellationToken) -> Result<(), Failure> {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.0.accept(), if connections.len() < CONNECTIONS => accepted,
+                Some(_) = connections.join_next() => continue,
+                () = end.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, controller.clone(), end.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the API could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        let rest = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, rest).await.is_err() {
+            tracing::warn!("some requests to the API did not end and are left");
+        }
+        Ok(())
+    }
+}
+
+async fn connection(stream: UnixStream, controller: Controller, end: CancellationToken) {
+    let uid = match stream.peer_cred() {
+        Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() || peer.uid() == 0 => peer.uid(),
+        Ok(peer) => {
+            tracing::warn!(
+                uid = peer.uid(),
+                "refused a connection to the API: the data directory is another's"
+            );
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "refused a connection to the API: it can't be told whose it is");
+            return;
+        }
+    };
+    let service = TowerToHyperService::new(routes(controller, uid));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection to the API ended");
+    }
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot listen on `{}`: {error}", path.display()))
+        .hint("use a data directory on a local file system, with a short path")
+}
