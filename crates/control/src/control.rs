@@ -295,6 +295,11 @@ pub(crate) fn desired(saved: SavedRevision) -> Result<Desired, ControlError> {
     let SavedRevision { number, digest, resources, managers, .. } = saved;
     let resources = ResourceSet::from_json(&resources)
         .map_err(|error| ControlError::Damaged { number, reason: error.to_string() })?;
+    let found = resources.digest().ok();
+    if found.as_ref() != Some(&digest) {
+        let reason = "its resources are not those that were saved".to_owned();
+        return Err(ControlError::Damaged { number, reason });
+    }
     let revision = Revision { number, digest: digest.into() };
     Ok(Desired { revision, resources: Arc::new(resources), managers })
 }

@@ -319,6 +319,19 @@ async fn a_restart_goes_on_with_what_was_kept() {
 }
 
 #[tokio::test]
+async fn a_state_that_was_altered_is_refused() {
+    let world = World::new();
+    let mut control = world.control(Following::Nothing);
+    control.propose(put(&["a"]), alice(), Run::Real).await.unwrap();
+    let mut kept = world.kept.lock().unwrap();
+    let resources = &mut kept.last_mut().unwrap().resources;
+    *resources = resources.replace("\"a\"", "\"b\"");
+    drop(kept);
+    let error = latest(&*world).unwrap_err();
+    assert_eq!(error.to_string(), "revision 1 is damaged: its resources are not those that were saved");
+}
+
+#[tokio::test]
 async fn proposals_wait_for_their_turn_and_are_seen_to_their_end() {
     let world = World::new();
     let end = tokio_util::sync::CancellationToken::new();

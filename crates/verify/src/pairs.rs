@@ -5,7 +5,16 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// Kinds of records that announce something, and have an outcome.
-const INTENTS: [&str; 1] = ["request.admitted"];
+const INTENTS: [&str; 8] = [
+    "request.admitted",
+    "server.deployed",
+    "server.updated",
+    "server.removed",
+    "namespace.changed",
+    "role.changed",
+    "binding.changed",
+    "provider.changed",
+];
 
 /// What is read in a record; the rest must be JSON.
 #[derive(Deserialize)]

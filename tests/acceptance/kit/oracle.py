@@ -5,6 +5,7 @@ the disk. Everything that does not hold is a violation, in words."""
 import collections
 import json
 
+from .changes import OUTCOMES, Changes
 from .record import Lines, Segments, Tree, checkpoint, digests
 
 # Enough to see what is wrong; the count goes on.
@@ -14,10 +15,10 @@ SHOWN = 20
 class Oracle:
     """`executed` are the files of the servers, `calls` that of the clients. `outages`: the disk was made to fail, so
     that calls are refused for it, and denials may not be recorded. `endings`: keep how each call ended. `allowed`: HTTP
-    statuses that are no fault here."""
+    statuses that are no fault here. `repeats`: the same arguments may be sent again."""
 
-    def __init__(self, data, executed, calls, outages=False, endings=False, allowed=(), quiet=False):
-        self.outages, self.quiet = outages, quiet
+    def __init__(self, data, executed, calls, outages=False, endings=False, allowed=(), quiet=False, repeats=False):
+        self.outages, self.quiet, self.repeats = outages, quiet, repeats
         self.ends = {} if endings else None  # digest of the arguments -> status
         self.refused = set()
         self.allowed = {"0", *allowed, *(["503"] if outages else [])}
@@ -31,6 +32,7 @@ class Oracle:
         # Ids of records and of requests, as numbers, to save memory.
         self.ids, self.requests = set(), set()
         self.open = {}  # intents without outcome: index -> digest of the arguments
+        self.changes = Changes(self.violation)
         self.admitted, self.denied = set(), set()  # digests of arguments
         self.ran = set()
         self.closed = {}  # outcomes whose call was not yet seen to be answered: digest -> status
@@ -93,6 +95,10 @@ class Oracle:
         self.ids.add(identity)
         if self.opening is not None and not self.closes(record):
             self.opened(index)
+        if kind in OUTCOMES and self.opening is not None:
+            self.opening["changes"] += 1
+            self.count[f"closed {kind}"] += 1
+        self.changes.record(index, record)
         if kind == "request.admitted":
             self.intent(index, record)
         elif kind == "request.completed":
@@ -100,21 +106,26 @@ class Oracle:
         elif kind == "request.denied":
             self.denied.add(record["request"].get("argsDigest"))
         elif kind == "log.opened":
-            self.opening = {"index": index, "after": record["after"], "closed": 0}
+            self.opening = {"index": index, "after": record["after"], "closed": 0, "changes": 0}
             if record["after"]["records"] != index:
                 self.violation(f"record {index} says that there were {record['after']['records']} before it")
         elif kind == "log.recovered" and not self.outages:
             self.violation(f"record {index}: the disk failed, which is not what this is about")
 
     def closes(self, record):
+        """Whether this is an outcome of something that a crash left open."""
+        if record["kind"] in OUTCOMES:
+            return record["intent"] < self.opening["index"]
         return record["kind"] == "request.completed" and record["outcome"]["status"] == "unknown"
 
     def opened(self, index):
         """The opening is over: all intents before it are closed."""
         opening, self.opening = self.opening, None
-        before = [intent for intent in self.open if intent < opening["index"]]
+        before = [intent for intent in [*self.open, *self.changes.open] if intent < opening["index"]]
         if before:
             self.violation(f"{len(before)} intents before {opening['index']} are open at {index}, {before[0]} among them")
+        if opening["changes"] != opening["after"]["closedChanges"]:
+            self.violation(f"{opening['index']} speaks of {opening['after']['closedChanges']} changes, {opening['changes']} are closed")
         if opening["closed"] != opening["after"]["closedUnknown"]:
             self.violation(f"{opening['index']} speaks of {opening['after']['closedUnknown']} closed, {opening['closed']} are")
 
@@ -125,7 +136,7 @@ class Oracle:
             self.violation(f"record {index}: the request {request['id']} was admitted before")
         self.requests.add(number)
         digest = request.get("argsDigest")
-        if digest in self.admitted:
+        if digest in self.admitted and not self.repeats:
             self.violation(f"record {index}: these arguments were admitted before, and sent once")
         if digest:
             self.admitted.add(digest)
@@ -196,8 +207,11 @@ class Oracle:
     def end(self):
         """After an end in order: nothing is open, each answered call has its outcome, nothing ran that was refused."""
         self.look()
+        if self.opening is not None:
+            self.opened(len(self.tree))
         if self.refused & self.ran:
             self.violation(f"{len(self.refused & self.ran)} calls were refused with 503 and ran")
+        self.changes.end()
         if self.open:
             self.violation(f"{len(self.open)} intents have no outcome, {next(iter(self.open))} among them")
         if self.awaited:

@@ -10,10 +10,12 @@ from .oracle import Oracle
 from .record import Tree
 
 KEY = b"k" * 32
+ROLE = {"kind": "McpRole", "name": "r"}
 
 
 class History:
-    """Two runs, the first of which was killed: `a` was answered, `b` ran and its outcome was lost, `c` was denied."""
+    """Three runs, the first two of which were killed: `a` was answered, `b` ran and its outcome was lost, `c` was denied;
+    one role was made, and the change of it was cut short."""
 
     def __init__(self):
         self.number = 0
@@ -27,6 +29,11 @@ class History:
             self.record("request.completed", intent=2, outcome={"status": "unknown", "error": "crash"}),
             self.record("request.admitted", request=self.request("d")),
             self.record("request.completed", intent=7, outcome={"status": "ok"}),
+            self.record("role.changed", object=ROLE, change=self.change("x", 1), after={"spec": 1}),
+            self.record("change.applied", intent=9, object=ROLE, change=self.change("x", 1)),
+            self.record("role.changed", object=ROLE, change=self.change("y", 2), before={"spec": 1}, after={"spec": 2}),
+            self.opened(records=12, closed=0, changes=1),
+            self.record("change.aborted", intent=11, object=ROLE, change=self.change("y", 2)),
         ]
         self.executed = ["/mcp read a", "/mcp read b", "/mcp read d"]
         self.calls = ["a json 200 whole", "b json 0 cut", "c denied 403 whole", "d json 200 whole"]
@@ -39,8 +46,12 @@ class History:
         self.number += 1
         return {"id": f"0000-{self.number:012x}", "kind": kind, **members}
 
-    def opened(self, records, closed):
-        return self.record("log.opened", after={"records": records, "closedUnknown": closed, "truncatedBytes": 0})
+    def opened(self, records, closed, changes=0):
+        after = {"records": records, "closedUnknown": closed, "closedChanges": changes, "truncatedBytes": 0}
+        return self.record("log.opened", after=after)
+
+    def change(self, identity, number):
+        return {"id": identity, "operation": "update", "objects": 1, "revision": f"{number}-0"}
 
     def request(self, identity):
         digest = hmac.digest(KEY, f'{{"id":"{identity}"}}'.encode(), "sha256").hex()
@@ -86,6 +97,38 @@ def put(**members):
 
 # What is wrong: the words of the violation that must be found, and how the history comes to have it.
 WRONG = {
+    "a change was made that is not recorded": (
+        "record 13: ('McpRole', '', 'r') was not what its change says that it was",
+        lambda history: (history.records[11].update(before={"spec": 7}), history.records[13].update(kind="change.applied")),
+    ),
+    "a change has no outcome": ("the change of record 9 has no outcome", change(10, kind="snapshot.published")),
+    "a change that was cut short stays open": (
+        "1 intents before 12 are open at 13, 11 among them",
+        change(13, kind="snapshot.published"),
+    ),
+    "an outcome belongs to no change": (
+        "record 10 is an outcome of 8, which is no open change",
+        change(10, intent=8),
+    ),
+    "an outcome is of another change": (
+        "record 10 is of another change than its intent",
+        change(10, change={"id": "z", "objects": 1, "revision": "1-0"}),
+    ),
+    "one revision is there twice": (
+        "record 13: revision 1 was there before",
+        lambda history: (
+            history.records[11]["change"].update(revision="1-0"),
+            history.records[13].update(kind="change.applied"),
+        ),
+    ),
+    "a part of a change has no outcome": (
+        "the change x is applied, but for 1 of its resources",
+        lambda history: history.records[9]["change"].update(objects=2),
+    ),
+    "changes were closed that the opening does not speak of": (
+        "12 speaks of 0 changes, 1 are closed",
+        change(12, after={"records": 12, "closedUnknown": 0, "closedChanges": 0, "truncatedBytes": 0}),
+    ),
     "something ran that is not recorded": ("`read` z ran on /mcp, and no intent says so", add("executed", "/mcp read z")),
     "something ran twice": ("`read` a ran twice", add("executed", "/mcp read a")),
     "something ran that was denied": ("`read` c was denied and ran", add("executed", "/mcp read c")),
@@ -101,23 +144,23 @@ WRONG = {
     "a closing is lost": ("1 intents before 5 are open at 6, 2 among them", drop(6)),
     "an opening miscounts what it closes": (
         "5 speaks of 2 closed, 1 are",
-        change(5, after={"records": 5, "closedUnknown": 2, "truncatedBytes": 0}),
+        change(5, after={"records": 5, "closedUnknown": 2, "closedChanges": 0, "truncatedBytes": 0}),
     ),
     "an opening miscounts what was before it": (
         "record 5 says that there were 4 before it",
-        change(5, after={"records": 4, "closedUnknown": 1, "truncatedBytes": 0}),
+        change(5, after={"records": 4, "closedUnknown": 1, "closedChanges": 0, "truncatedBytes": 0}),
     ),
     "an id is there twice": ("record 3: its id 0000-000000000002 was there before", change(3, id="0000-000000000002")),
     "a request is admitted twice": (
-        "record 9: the request 1000-000000000061 was admitted before",
+        "record 14: the request 1000-000000000061 was admitted before",
         lambda history: history.records.append({**history.records[1], "id": "0000-0000000000ff"}),
     ),
     "arguments are admitted twice": (
-        "record 9: these arguments were admitted before",
+        "record 14: these arguments were admitted before",
         lambda history: history.records.append({**history.records[1], "id": "0000-0000000000ff"}),
     ),
     "an intent is closed twice": (
-        "record 9 is an outcome of 7, which is no open intent",
+        "record 14 is an outcome of 7, which is no open intent",
         lambda history: history.records.append({**history.records[8], "id": "0000-0000000000ff"}),
     ),
     "an answered call is recorded as cancelled": (
@@ -130,14 +173,14 @@ WRONG = {
     ),
     "`unknown` without a crash": ("record 6: `unknown` without a crash", change(6, outcome={"status": "unknown", "error": "x"})),
     "the disk failed": (
-        "record 9: the disk failed",
+        "record 14: the disk failed",
         lambda history: history.records.append(history.record("log.recovered")),
     ),
-    "a record is none": ("record 9 is not one", lambda history: history.records.append({"kind": "request.admitted"})),
+    "a record is none": ("record 14 is not one", lambda history: history.records.append({"kind": "request.admitted"})),
     "the checkpoint goes back": ("the checkpoint went back to size 5", put(kept=["check\n8\n\n"])),
     "a record is altered": ("the checkpoint of 5 records has another root than they", put(root=b"r" * 32)),
     "the checkpoint covers more than there is": (
-        "a checkpoint covers 99 records, and there are 9",
+        "a checkpoint covers 99 records, and there are 14",
         put(checkpoint=99, root=b"r" * 32),
     ),
     "a segment is missing": ("there is a segment that begins with 9, and 0 records", put(segment=9)),

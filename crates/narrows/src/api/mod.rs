@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use narrows_control::{Control, Controller, Live, Parts};
 use narrows_core::change::Following;
-use narrows_store::{Log, LogOptions, OpenReport, key::SigningKey, state::State};
+use narrows_store::{Log, LogOptions, OpenReport, audit, key::SigningKey, state::State};
 
 pub(crate) use client::{Api, Purpose};
 pub(crate) use server::Socket;
@@ -38,6 +38,24 @@ pub(crate) fn open_log(
     let state = Arc::clone(state);
     options.applied = Arc::new(move |change| state.is_applied(change).ok());
     Log::open(&data_dir.log(), options).map_err(Failure::from_store)
+}
+
+/// Whether the state is the one that the record tells of: neither altered nor exchanged for an older one.
+pub(crate) fn check_state(data_dir: &DataDir, state: &State) -> Result<(), Failure> {
+    let Some(recorded) = audit::last_revision(&data_dir.log()).map_err(Failure::from_store)? else {
+        return Ok(());
+    };
+    let current = narrows_control::latest(state).map_err(Failure::from_control)?.revision.to_string();
+    if current == recorded {
+        return Ok(());
+    }
+    let database = data_dir.database();
+    Err(Failure::new(format!(
+        "`{}` is not the database that the audit log tells of: it ends with revision {current}, and the last one on \
+         record is {recorded}",
+        database.display()
+    ))
+    .hint("restore the data directory whole, from one copy; or move its `log` away to begin a new record with this state"))
 }
 
 /// The control plane on this log and state.

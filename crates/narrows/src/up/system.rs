@@ -100,6 +100,7 @@ impl System {
 
         let (log, report) = api::open_log(data_dir, &installation, &keys.log_signing, &state)?;
         say(&report);
+        api::check_state(data_dir, &state)?;
         let log = Arc::new(log);
         let local = Arc::new(local_servers(data_dir, environment, executable.clone())?);
         let own = vec![doors.agents_address, doors.admin_address];

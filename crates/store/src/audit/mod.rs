@@ -5,6 +5,7 @@ mod export;
 mod filter;
 mod search;
 mod show;
+mod state;
 mod tail;
 mod verify;
 
@@ -21,6 +22,7 @@ pub use self::{
     filter::Filter,
     search::search,
     show::{Shown, Which, show},
+    state::last_revision,
     tail::Tail,
     verify::{LogProblem, VerifyReport, WriterReport, verify},
 };

@@ -171,3 +171,25 @@ fn without_a_log_it_says_so() {
         assert!(matches!(Tail::open(&path, 1), Err(StoreError::NoLog { .. })));
     }
 }
+
+#[tokio::test]
+async fn the_last_revision_is_the_newest_that_a_record_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), options()).unwrap();
+    let check = |expected: Option<&str>| {
+        assert_eq!(last_revision(directory.path()).unwrap().as_deref(), expected);
+    };
+    let append = async |record: Value| {
+        log.append(Pairing::Event, record.to_string().into_bytes()).await.unwrap();
+    };
+    check(None);
+    append(json!({ "kind": "snapshot.published", "after": { "revision": "1-a" } })).await;
+    check(Some("1-a"));
+    append(json!({ "kind": "change.applied", "change": { "revision": "2-b" } })).await;
+    check(Some("2-b"));
+    append(json!({ "kind": "change.aborted", "change": { "revision": "3-c" } })).await;
+    append(json!({ "kind": "role.changed", "change": { "revision": "3-d" } })).await;
+    check(Some("2-b"));
+    append(json!({ "kind": "snapshot.published", "after": { "revision": "3-e", "change": "x" } })).await;
+    check(Some("3-e"));
+}
