@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use narrows_control::{Controller, Origin, Requester, Run};
+use narrows_control::{ControlError, Controller, Origin, Requester, Run};
 use narrows_core::{
     change::{Desired, Edits, FollowedObjects, Proposal, Refusal, between},
     resource::{Documents, Object, ObjectKey, ResourceKind, SourceFile},
@@ -104,7 +104,7 @@ async fn change(
             .hint("give at least one resource"));
     }
     let remove = remove.iter().map(key).collect::<Result<Vec<_>, _>>()?;
-    let files = if take_over { FollowedObjects::TakeOver } else { FollowedObjects::Keep };
+    let files = taken(take_over);
     let edits = Edits { base, put, remove, files };
     propose(&controller, edits, requester(caller, &headers, reason)?, dry_run).await
 }
@@ -116,18 +116,24 @@ async fn restore(
     headers: http::HeaderMap,
     Body(request): Body<RestoreRequest>,
 ) -> Result<Json<Change>, Refused> {
-    let RestoreRequest { object, base, dry_run, reason } = request;
+    let RestoreRequest { object, base, dry_run, take_over, reason } = request;
     let object = object.as_ref().map(key).transpose()?;
     let then = controller.revision(number("revision", &revision)?).await?;
     let now = controller.current();
     let back = between(&now.resources, &then.resources);
     let back = back.into_iter().filter(|change| object.as_ref().is_none_or(|only| change.key == *only));
-    let (mut put, mut remove) = (Vec::new(), Vec::new());
+    let (mut put, mut remove, mut followed) = (Vec::new(), Vec::new(), Vec::new());
     for change in back {
+        if let (None, Some(file)) = (&change.before, then.managers.file(&change.key)) {
+            followed.push((change.key.clone(), Arc::clone(file)));
+        }
         match change.after {
             Some(object) => put.push(object.manifest().to_string()),
             None => remove.push(change.key),
         }
+    }
+    if !followed.is_empty() && !take_over {
+        return Err(ControlError::Refused(Refusal::Followed(followed)).into());
     }
     if let Some(key) = &object
         && !holds(&now, key)
@@ -139,7 +145,8 @@ async fn restore(
     let text = SourceFile { name: format!("revision {revision}").into(), text: put.join("\n---\n") };
     // What was worked out holds for this state only.
     let base = Some(base.unwrap_or(now.revision.number));
-    let edits = Edits { base, put: Documents::read(&[text]), remove, files: FollowedObjects::Keep };
+    let files = taken(take_over);
+    let edits = Edits { base, put: Documents::read(&[text]), remove, files };
     propose(&controller, edits, requester(caller, &headers, reason)?, dry_run).await
 }
 
@@ -157,9 +164,8 @@ async fn propose(
             revision: done.revision.to_string(),
             changes: done.changes.iter().map(ObjectDifference::from).collect(),
         })),
-        Err(narrows_control::ControlError::Refused(Refusal::Stale { base, current })) => {
-            let mut problem =
-                Refused::from(narrows_control::ControlError::Refused(Refusal::Stale { base, current }));
+        Err(ControlError::Refused(Refusal::Stale { base, current })) => {
+            let mut problem = Refused::from(ControlError::Refused(Refusal::Stale { base, current }));
             // What was changed since; a revision that never was has no difference.
             if let Ok(then) = controller.revision(base).await {
                 let changes = between(&then.resources, &controller.current().resources);
@@ -222,6 +228,10 @@ fn listed(desired: &Desired, wanted: impl Fn(&ObjectKey) -> bool) -> Resources {
         file: desired.managers.file(&object.key()).map(ToString::to_string),
     };
     Resources { revision: desired.revision.to_string(), items: objects.map(item).collect() }
+}
+
+fn taken(take_over: bool) -> FollowedObjects {
+    if take_over { FollowedObjects::TakeOver } else { FollowedObjects::Keep }
 }
 
 fn holds(desired: &Desired, key: &ObjectKey) -> bool {

@@ -72,6 +72,10 @@ pub struct RestoreRequest {
     /// As in a change.
     #[serde(default)]
     pub dry_run: bool,
+    /// Let resources that followed a file then, and are not there now, come back without it. Otherwise that is refused:
+    /// the file may name them again.
+    #[serde(default)]
+    pub take_over: bool,
     /// As in a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

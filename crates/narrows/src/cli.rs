@@ -255,6 +255,10 @@ pub(crate) struct RevisionsRestoreArgs {
     /// Only the one of this name; a server is NS/NAME
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Let resources that followed a file then come back without it, or be taken from it, where none that follows it is
+    /// running
+    #[arg(long)]
+    pub(crate) take_over: bool,
     #[command(flatten)]
     pub(crate) how: HowArgs,
 }

@@ -38,12 +38,13 @@ pub(crate) async fn diff(api: Api, args: RevisionsDiffArgs) -> Result<(), Failur
 
 /// `restore`: a change whose aim is an older state.
 pub(crate) async fn restore(api: Api, args: RevisionsRestoreArgs) -> Result<(), Failure> {
-    let RevisionsRestoreArgs { revision, kind, name, how } = args;
+    let RevisionsRestoreArgs { revision, kind, name, take_over, how } = args;
     let object = kind.zip(name).map(|(kind, name)| Named { kind: kind.0.to_string(), name });
     let request = RestoreRequest {
         object,
         base: how.base.map(|base| base.0),
         dry_run: how.dry_run,
+        take_over,
         reason: how.reason.clone(),
     };
     let done: Change = api.post(&format!("/revisions/{}/restore", revision.0), &request).await?;

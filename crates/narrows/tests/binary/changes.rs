@@ -189,6 +189,40 @@ fn a_change_is_in_force_while_up_runs() {
     done(&place, &["audit", "verify"]);
 }
 
+/// A revision is no way around the file: what followed one then would be in its way when the file names it again.
+#[test]
+fn what_followed_a_file_comes_back_by_the_file() {
+    let place = Place::new();
+    let namespace = |name: &str, environment: &str| {
+        format!(
+            "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: {{ name: {name} }}\n\
+             spec: {{ environment: {environment} }}\n---\n"
+        )
+    };
+    place.write("r.yaml", &(namespace("dev", "dev") + &namespace("lab", "dev")));
+    Up::start(&place, &["-f", "r.yaml"]).stop();
+    place.write("r.yaml", &namespace("dev", "dev"));
+    Up::start(&place, &["-f", "r.yaml"]).stop();
+    for which in [&["1"][..], &["1", "namespace", "lab"][..]] {
+        let refused = place.run(&[&["revisions", "restore"], which].concat());
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        let file = place.path("r.yaml").display().to_string();
+        assert!(
+            refused.stderr.contains(&format!("GovernedNamespace `lab` follows `{file}`")),
+            "{}",
+            refused.stderr
+        );
+    }
+    done(&place, &["revisions", "restore", "1", "--take-over"]);
+    assert_eq!(in_force(&place).len(), 2);
+    // The same in the file is no other.
+    place.write("r.yaml", &(namespace("dev", "dev") + &namespace("lab", "dev")));
+    Up::start(&place, &["-f", "r.yaml"]).stop();
+    let list = done(&place, &["revisions", "list", "-n", "1"]);
+    assert!(list.contains("1 adopted"), "{list}");
+    assert_eq!(sorted(in_force(&place)), sorted(by_the_record(&place)));
+}
+
 /// Whatever moment it is killed at, a change is there whole or not at all, and the record says which.
 #[test]
 fn a_change_that_is_cut_short_is_there_or_not() {
