@@ -1,7 +1,11 @@
 //! The Unix socket that `up` answers the commands on. Who may reach it is a matter of the data directory's mode; who it is
 //! is asked of the kernel.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -25,8 +29,18 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long an answer may take after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The socket, listening.
-pub(crate) struct Socket(UnixListener);
+/// The socket, listening. It is taken away when this is dropped, so that none is left in copies of the data directory.
+pub(crate) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // One that is left is put aside by the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 impl Socket {
     /// Makes it, in place of one that an `up` before has left: there is none running now, since this process has the lock.
@@ -36,7 +50,10 @@ impl Socket {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(&path, &error)),
             _ => {}
         }
-        UnixListener::bind(&path).map(Self).map_err(|error| unusable(&path, &error))
+        match UnixListener::bind(&path) {
+            Ok(listener) => Ok(Self { listener, path }),
+            Err(error) => Err(unusable(&path, &error)),
+        }
     }
 
     /// Serves until told to end, and then what is in progress.
@@ -44,7 +61,7 @@ impl Socket {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = self.0.accept(), if connections.len() < CONNECTIONS => accepted,
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => accepted,
                 Some(_) = connections.join_next() => continue,
                 () = end.cancelled() => break,
             };

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Entry, Filter, search};
+use super::{Filter, search};
 use crate::StoreError;
 
-/// The parts of a record that name a revision.
+/// The part of a record that names a revision.
 #[derive(Deserialize)]
 struct Names {
-    change: Option<Change>,
-    after: Option<After>,
+    change: Change,
 }
 
 #[derive(Deserialize)]
@@ -19,26 +18,15 @@ struct Change {
     revision: String,
 }
 
-#[derive(Deserialize)]
-struct After {
-    revision: Option<String>,
-}
-
-/// The newest revision that was saved or put in force, by the record: its number, a hyphen, its digest. None if the
-/// record knows of none.
+/// The newest revision that was saved, by the record: its number, a hyphen, its digest. None if the record knows of none.
+/// What is published before it is saved, as an older version did, says nothing of what was saved.
 ///
 /// # Errors
 /// [`StoreError`] if the log can't be read.
 pub fn last_revision(directory: &Path) -> Result<Option<String>, StoreError> {
-    let newest = |kind: &str| -> Result<Option<Entry>, StoreError> {
-        let filter = Filter { kind: Some(kind.to_owned()), ..Filter::default() };
-        Ok(search(directory, &filter, 1)?.into_iter().next())
-    };
-    let (applied, published) = (newest("change.applied")?, newest("snapshot.published")?);
-    let last = applied.into_iter().chain(published).max_by_key(|entry| entry.index);
-    let names = last.and_then(|entry| serde_json::from_str::<Names>(&entry.line).ok());
-    Ok(names.and_then(|Names { change, after }| match change {
-        Some(change) => Some(change.revision),
-        None => after.and_then(|after| after.revision),
-    }))
+    let filter = Filter { kind: Some("change.applied".to_owned()), ..Filter::default() };
+    let last = search(directory, &filter, 1)?.into_iter().next();
+    Ok(last
+        .and_then(|entry| serde_json::from_str::<Names>(&entry.line).ok())
+        .map(|names| names.change.revision))
 }
