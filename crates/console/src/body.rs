@@ -59,7 +59,11 @@ impl Query {
             let wrong =
                 |what: String| Err(Refused::new(Kind::BadRequest).detail(format!("the query: {what}")));
             if !known.contains(&name) {
-                return wrong(format!("`{name}` is not known here; there are `{}`", known.join("`, `")));
+                let there_are = match known {
+                    [] => "it takes none".to_owned(),
+                    _ => format!("there are `{}`", known.join("`, `")),
+                };
+                return wrong(format!("`{name}` is not known here; {there_are}"));
             }
             if members.iter().any(|(other, _)| other == name) {
                 return wrong(format!("`{name}` is there twice"));

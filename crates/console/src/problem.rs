@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use narrows_control::ControlError;
-use narrows_core::{change::Refusal, problem, resource::ObjectKey};
+use narrows_core::{change::Refusal, ports::AppendError, problem, resource::ObjectKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{Named, ObjectDifference};
@@ -148,7 +148,7 @@ impl Refused {
         self
     }
 
-    fn objects<'a>(mut self, keys: impl Iterator<Item = &'a ObjectKey>) -> Self {
+    pub(crate) fn objects<'a>(mut self, keys: impl Iterator<Item = &'a ObjectKey>) -> Self {
         self.0.objects = keys.map(Named::from).collect();
         self
     }
@@ -170,11 +170,14 @@ impl From<ControlError> for Refused {
         };
         match &error {
             ControlError::Refused(refusal) => refused(refusal),
-            ControlError::Unrecorded(narrows_core::ports::AppendError::TooLarge { .. }) => {
+            ControlError::Unrecorded(AppendError::TooLarge { .. }) => {
                 new(Kind::Invalid).hint("divide the resource into several")
             }
-            ControlError::Unrecorded(_) => new(Kind::Unavailable)
+            ControlError::Unrecorded(AppendError::Unwritable { .. }) => new(Kind::Unavailable)
                 .hint("nothing was changed; free space on the disk of the data directory"),
+            ControlError::Unrecorded(AppendError::Full | AppendError::Closed) => {
+                new(Kind::Unavailable).hint("nothing was changed; try again in a moment")
+            }
             ControlError::Unsaved(state) | ControlError::Unreadable(state) => disk(Kind::Unavailable, state),
             ControlError::InDoubt(state) => disk(Kind::InDoubt, state),
             ControlError::NoRevision(_) => {
@@ -190,7 +193,7 @@ fn refused(refusal: &Refusal) -> Refused {
     match refusal {
         Refusal::Stale { base, current } => Refused::new(Kind::Stale)
             .detail(format!("the change was made for revision {base}, and revision {current} is in force"))
-            .hint(format!("look at what was changed, and make it for revision {current}")),
+            .hint(format!("look at what was changed, and make it for revision {}", current.number)),
         Refusal::Followed(followed) => {
             let names: Vec<_> =
                 followed.iter().map(|(key, file)| format!("{key} follows `{file}`")).collect();

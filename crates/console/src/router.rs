@@ -11,7 +11,7 @@ use axum::{
 };
 use narrows_control::{ControlError, Controller, Origin, Requester, Run};
 use narrows_core::{
-    change::{Desired, Edits, FollowedObjects, Proposal, Refusal, between},
+    change::{Base, Desired, Edits, FollowedObjects, InvalidBase, Proposal, Refusal, between},
     resource::{Documents, Object, ObjectKey, ResourceKind, SourceFile},
 };
 
@@ -89,15 +89,20 @@ async fn resources(
 async fn change(
     State(controller): State<Controller>,
     Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
     headers: http::HeaderMap,
     Body(request): Body<ChangeRequest>,
 ) -> Result<Json<Change>, Refused> {
+    // What is asked is in the body; a `?dryRun=true` that is passed over would be a change.
+    Query::read(query.as_deref(), &[])?;
     let ChangeRequest { documents, remove, base, dry_run, take_over, reason } = request;
     let files: Vec<SourceFile> = documents
         .into_iter()
         .map(|document| SourceFile { name: document.name.into(), text: document.text })
         .collect();
-    let put = Documents::read(&files);
+    // Reading very many takes seconds, on a thread that nobody else waits for.
+    let read = tokio::task::spawn_blocking(move || Documents::read(&files)).await;
+    let put = read.map_err(|_| Refused::from(ControlError::System("thread")))?;
     if put.is_empty() && remove.is_empty() {
         return Err(Refused::new(Kind::BadRequest)
             .detail("there is nothing to change: no resource in `documents`, and `remove` is empty")
@@ -105,17 +110,19 @@ async fn change(
     }
     let remove = remove.iter().map(key).collect::<Result<Vec<_>, _>>()?;
     let files = taken(take_over);
-    let edits = Edits { base, put, remove, files };
-    propose(&controller, edits, requester(caller, &headers, reason)?, dry_run).await
+    let edits = Edits { base: parsed(base)?, put, remove, files };
+    propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
 }
 
 async fn restore(
     State(controller): State<Controller>,
     Extension(caller): Extension<Caller>,
     Path(revision): Path<String>,
+    RawQuery(query): RawQuery,
     headers: http::HeaderMap,
     Body(request): Body<RestoreRequest>,
 ) -> Result<Json<Change>, Refused> {
+    Query::read(query.as_deref(), &[])?;
     let RestoreRequest { object, base, dry_run, take_over, reason } = request;
     let object = object.as_ref().map(key).transpose()?;
     let then = controller.revision(number("revision", &revision)?).await?;
@@ -128,12 +135,12 @@ async fn restore(
             followed.push((change.key.clone(), Arc::clone(file)));
         }
         match change.after {
-            Some(object) => put.push(object.manifest().to_string()),
+            Some(object) => put.push(object),
             None => remove.push(change.key),
         }
     }
     if !followed.is_empty() && !take_over {
-        return Err(ControlError::Refused(Refusal::Followed(followed)).into());
+        return Err(followed_then(&followed, then.revision.number));
     }
     if let Some(key) = &object
         && !holds(&now, key)
@@ -142,21 +149,20 @@ async fn restore(
         return Err(Refused::new(Kind::NotFound)
             .detail(format!("{key} is neither in revision {} nor in force", then.revision.number)));
     }
-    let text = SourceFile { name: format!("revision {revision}").into(), text: put.join("\n---\n") };
     // What was worked out holds for this state only.
-    let base = Some(base.unwrap_or(now.revision.number));
+    let seen = Base { number: now.revision.number, digest: Some(Arc::clone(&now.revision.digest)) };
+    let base = Some(parsed(base)?.unwrap_or(seen));
     let files = taken(take_over);
-    let edits = Edits { base, put: Documents::read(&[text]), remove, files };
-    propose(&controller, edits, requester(caller, &headers, reason)?, dry_run).await
+    let edits = Edits { base, put: Documents::of(put), remove, files };
+    propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
 }
 
 async fn propose(
     controller: &Controller,
     edits: Edits,
     requester: Requester,
-    dry_run: bool,
+    run: Run,
 ) -> Result<Json<Change>, Refused> {
-    let run = if dry_run { Run::Dry } else { Run::Real };
     match controller.propose(Proposal::Edits(edits), requester, run).await {
         Ok(done) => Ok(Json(Change {
             applied: run == Run::Real && !done.changes.is_empty(),
@@ -165,9 +171,10 @@ async fn propose(
             changes: done.changes.iter().map(ObjectDifference::from).collect(),
         })),
         Err(ControlError::Refused(Refusal::Stale { base, current })) => {
+            let number = base.number;
             let mut problem = Refused::from(ControlError::Refused(Refusal::Stale { base, current }));
             // What was changed since; a revision that never was has no difference.
-            if let Ok(then) = controller.revision(base).await {
+            if let Ok(then) = controller.revision(number).await {
                 let changes = between(&then.resources, &controller.current().resources);
                 problem.0.changes = changes.iter().map(ObjectDifference::from).collect();
             }
@@ -230,6 +237,25 @@ fn listed(desired: &Desired, wanted: impl Fn(&ObjectKey) -> bool) -> Resources {
     Resources { revision: desired.revision.to_string(), items: objects.map(item).collect() }
 }
 
+fn run(dry_run: bool) -> Run {
+    if dry_run { Run::Dry } else { Run::Real }
+}
+
+fn parsed(base: Option<String>) -> Result<Option<Base>, Refused> {
+    base.map(|base| base.parse())
+        .transpose()
+        .map_err(|error: InvalidBase| Refused::new(Kind::BadRequest).detail(format!("`base`: {error}")))
+}
+
+/// Resources that are not there now, and would be in the way of the file that they followed.
+fn followed_then(followed: &[(ObjectKey, Arc<str>)], number: u64) -> Refused {
+    let names: Vec<_> = followed.iter().map(|(key, file)| format!("{key} followed `{file}`")).collect();
+    Refused::new(Kind::Followed)
+        .detail(format!("in revision {number} {}", names.join(", ")))
+        .hint("put it into the file again; or let it come back without, with `takeOver` (`--take-over`)")
+        .objects(followed.iter().map(|(key, _)| key))
+}
+
 fn taken(take_over: bool) -> FollowedObjects {
     if take_over { FollowedObjects::TakeOver } else { FollowedObjects::Keep }
 }
@@ -262,6 +288,8 @@ fn requester(
             .detail(format!("`reason` has more than {LONGEST_REASON} bytes"))
             .hint("keep it short, and say where more is written"));
     }
+    // Nothing said is no reason.
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
     let agent =
         headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let agent: String = agent.chars().take(256).collect();

@@ -77,7 +77,7 @@ impl Revisions for Memory {
         Ok(())
     }
 
-    fn is_applied(&self, _: &str) -> Result<bool, StateError> {
+    fn settle(&self, _: &str) -> Result<bool, StateError> {
         Ok(false)
     }
 }
@@ -192,7 +192,7 @@ async fn a_change_and_the_way_back() {
     );
     let mut second = put(&(namespace("dev", "prod") + "---\n" + &namespace("lab", "dev")));
     second["reason"] = "it grew up".into();
-    second["base"] = 1.into();
+    second["base"] = "1".into();
     assert_eq!(done(&world.change(&second).await.1), "update dev;create lab;");
     assert_eq!(world.change(&second).await.0, StatusCode::CONFLICT);
 
@@ -251,6 +251,23 @@ async fn what_is_wrong_is_said_by_field() {
     post(put("# nothing\n"), 400, "there is nothing to change").await;
     post(json!({ "documnets": [] }), 400, "unknown field `documnets`").await;
     post(json!([]), 400, "the body").await;
+    post(json!({ "base": "x", "remove": [named("dev")] }), 400, "`base`: `x` is not a revision").await;
+    post(
+        json!({ "base": "1-0123456789abcdef", "remove": [named("dev")] }),
+        409,
+        "the change was made for revision 1-0",
+    )
+    .await;
+    let dry = "/api/v1/changes?dryRun=true";
+    check(
+        Method::POST,
+        dry,
+        json!({ "remove": [named("dev")] }),
+        400,
+        "`dryRun` is not known here; it takes none",
+    )
+    .await;
+    check(Method::POST, "/api/v1/revisions/1/restore?dryRun=true", json!({}), 400, "it takes none").await;
     post(json!({ "remove": [{ "kind": "Server", "name": "x" }] }), 400, "`Server` is not a kind of resource")
         .await;
     post(json!({ "remove": [{ "kind": "McpServer", "name": "x" }] }), 400, "write `namespace/name`").await;
@@ -271,8 +288,8 @@ async fn what_is_wrong_is_said_by_field() {
         .collect();
     assert_eq!(places, ["r.yaml:4", "r.yaml:8"], "{answer}");
     let mut stale = put(&namespace("lab", "dev"));
-    stale["base"] = 0.into();
-    post(stale.clone(), 409, "the change was made for revision 0, and revision 1 is in force").await;
+    stale["base"] = "0".into();
+    post(stale.clone(), 409, "the change was made for revision 0, and revision 1-").await;
     assert_eq!(done(&world.change(&stale).await.1), "create dev;", "with the difference");
     *world.memory.full.lock().unwrap() = true;
     post(put(&namespace("lab", "dev")), 503, "no space left on device").await;

@@ -2,7 +2,7 @@
 
 use narrows_core::{
     audit::record_time,
-    change::{FieldChange, ObjectChange},
+    change::{FieldChange, ObjectChange, Operation},
     ports::RevisionEntry,
     resource::{Object, ObjectKey},
 };
@@ -45,9 +45,10 @@ pub struct ChangeRequest {
     /// Resources to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<Named>,
-    /// The number of the revision that this was made for; any, if it is left out.
+    /// The revision that this was made for, by number or as it is called: `"12"`, `"12-0123456789abcdef"`; any, if it is
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<u64>,
+    pub base: Option<String>,
     /// Say what would change, and change nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -68,7 +69,7 @@ pub struct RestoreRequest {
     pub object: Option<Named>,
     /// As in a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<u64>,
+    pub base: Option<String>,
     /// As in a change.
     #[serde(default)]
     pub dry_run: bool,
@@ -113,8 +114,8 @@ pub struct Difference {
 pub struct ObjectDifference {
     /// Which.
     pub object: Named,
-    /// `create`, `update`, `delete`, or `adopt` where only the file that it follows is another.
-    pub operation: String,
+    /// What is done to it; `adopt` where only the file that it follows is another.
+    pub operation: Operation,
     /// The file that it follows from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -133,7 +134,7 @@ impl From<&ObjectChange> for ObjectDifference {
     fn from(change: &ObjectChange) -> Self {
         Self {
             object: Named::from(&change.key),
-            operation: change.operation().as_str().to_owned(),
+            operation: change.operation(),
             file: change.file.as_deref().map(str::to_owned),
             before: change.before.as_ref().map(Object::manifest),
             after: change.after.as_ref().map(Object::manifest),
@@ -207,8 +208,8 @@ pub struct Revision {
 pub struct Done {
     /// Which.
     pub object: Named,
-    /// `create`, `update`, `delete` or `adopt`.
-    pub operation: String,
+    /// What it was.
+    pub operation: Operation,
 }
 
 impl From<RevisionEntry> for Revision {
@@ -238,7 +239,7 @@ impl From<RevisionEntry> for Revision {
             reason: change.reason,
             change: Some(change.id),
             objects: objects
-                .map(|(key, operation)| Done { object: key.into(), operation: operation.clone() })
+                .map(|(key, operation)| Done { object: key.into(), operation: *operation })
                 .collect(),
         }
     }

@@ -17,8 +17,10 @@ use crate::{
     record::{Ending, Recorder, Stamp},
 };
 
-/// Intents that are on their way to the log at once: fewer than it lets wait.
+/// Intents that are on their way to the log at once, and their bytes: a small part of what it lets wait, for calls wait there
+/// too.
 const TOGETHER: usize = 256;
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// What makes a state the one that is followed.
 pub trait Live: Send + Sync + 'static {
@@ -133,7 +135,7 @@ impl Control {
     ) -> Result<Done, ControlError> {
         self.settle().await?;
         let current = Arc::clone(&self.current.borrow());
-        let (done, accepted) = review(&current, proposal, self.parts.following)?;
+        let (done, accepted) = review(current, proposal, self.parts.following).await?;
         match (run, accepted) {
             (Run::Dry, _) | (Run::Real, None) => {}
             (Run::Real, Some(accepted)) => self.carry_out(accepted, requester).await?,
@@ -145,15 +147,15 @@ impl Control {
         let stamp = self.stamp();
         let id = stamp.id()?;
         let mut doubt = Doubt { id, requester, accepted, intents: Vec::new() };
+        let saved = saved(&doubt, (self.parts.clock)())?;
         if let Err(error) = self.record_intents(&mut doubt).await {
             self.record_outcomes(&doubt, Ending::Aborted("the change was not recorded whole"));
             return Err(error);
         }
-        let saved = saved(&doubt, (self.parts.clock)())?;
-        let Err(error) = self.on_disk(move |revisions| revisions.save(&saved)).await? else {
+        let Err(error) = self.on_disk(move |revisions| revisions.save(&saved)).await else {
             return self.applied(&doubt);
         };
-        match self.is_applied(&doubt.id).await? {
+        match self.is_applied(&doubt.id).await {
             Ok(true) => self.applied(&doubt),
             Ok(false) => {
                 self.record_outcomes(&doubt, Ending::Aborted("the change was not saved"));
@@ -167,9 +169,9 @@ impl Control {
     }
 
     /// Finds out about a change that is in doubt, before anything else is done.
-    async fn settle(&mut self) -> Result<(), ControlError> {
+    pub(crate) async fn settle(&mut self) -> Result<(), ControlError> {
         let Some(id) = self.in_doubt.as_ref().map(|doubt| doubt.id.clone()) else { return Ok(()) };
-        let applied = self.is_applied(&id).await?.map_err(ControlError::InDoubt)?;
+        let applied = self.is_applied(&id).await.map_err(ControlError::InDoubt)?;
         let Some(doubt) = self.in_doubt.take() else { return Ok(()) };
         if applied {
             self.applied(&doubt)
@@ -185,18 +187,27 @@ impl Control {
         let recorder = self.recorder(doubt);
         let mut intents = Vec::with_capacity(accepted.changes().len());
         let mut failed = None;
-        for together in accepted.changes().chunks(TOGETHER) {
-            let lines = together.iter().map(|change| recorder.intent(change));
-            let lines = lines.collect::<Result<Vec<_>, _>>();
-            let Ok(lines) = lines.map_err(|error| failed = Some(error)) else { break };
-            let waiting: Vec<_> =
-                lines.into_iter().map(|line| self.parts.log.append(Pairing::Intent, line)).collect();
+        let mut changes = accepted.changes().iter().peekable();
+        while failed.is_none() && changes.peek().is_some() {
+            let (mut waiting, mut bytes) = (Vec::new(), 0);
+            while waiting.len() < TOGETHER
+                && bytes < TOGETHER_BYTES
+                && let Some(change) = changes.next()
+            {
+                match recorder.intent(change) {
+                    Ok(line) => {
+                        bytes += line.len();
+                        waiting.push(self.parts.log.append(Pairing::Intent, line));
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
             for durable in waiting {
                 let recorded = durable.await.map_err(ControlError::Unrecorded);
                 intents.push(recorded.map_err(|error| failed = failed.take().or(Some(error))).ok());
-            }
-            if failed.is_some() {
-                break;
             }
         }
         doubt.intents = intents;
@@ -243,30 +254,36 @@ impl Control {
         Stamp { clock: self.parts.clock, random: self.parts.random }
     }
 
-    async fn is_applied(&self, id: &str) -> Result<Result<bool, StateError>, ControlError> {
+    /// Whether a change is in doubt.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.is_some()
+    }
+
+    async fn is_applied(&self, id: &str) -> Result<bool, StateError> {
         let id = id.to_owned();
-        self.on_disk(move |revisions| revisions.is_applied(&id)).await
+        self.on_disk(move |revisions| revisions.settle(&id)).await
     }
 
     async fn on_disk<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&dyn Revisions) -> T + Send + 'static,
-    ) -> Result<T, ControlError> {
+        ask: impl FnOnce(&dyn Revisions) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
         on_disk(self.revisions(), ask).await
     }
 }
 
-/// The newest state that was kept; the empty one before the first.
-///
-/// # Errors
-/// It can't be read, or not be understood.
-pub fn latest(revisions: &dyn Revisions) -> Result<Desired, ControlError> {
-    let saved = revisions.latest().map_err(ControlError::Unreadable)?;
-    saved.map_or_else(|| Ok(Desired::nothing()), desired)
+/// What a proposal would come to, and the change if it is one. Of very many resources that takes seconds, so it is done on a
+/// thread that nobody else waits for.
+pub(crate) async fn review(
+    current: Arc<Desired>,
+    proposal: Proposal,
+    following: Following,
+) -> Result<(Done, Option<Box<Accepted>>), ControlError> {
+    let reviewed = tokio::task::spawn_blocking(move || held_against(&current, proposal, following)).await;
+    reviewed.unwrap_or(Err(ControlError::System("thread")))
 }
 
-/// What a proposal would come to, and the change if it is one.
-pub(crate) fn review(
+fn held_against(
     current: &Desired,
     proposal: Proposal,
     following: Following,
@@ -281,13 +298,24 @@ pub(crate) fn review(
     }
 }
 
+/// The newest state that was kept; the empty one before the first.
+///
+/// # Errors
+/// It can't be read, or not be understood.
+pub fn latest(revisions: &dyn Revisions) -> Result<Desired, ControlError> {
+    let saved = revisions.latest().map_err(ControlError::Unreadable)?;
+    saved.map_or_else(|| Ok(Desired::nothing()), desired)
+}
+
 /// Asks the state on a thread that may wait for the disk.
 pub(crate) async fn on_disk<T: Send + 'static>(
     revisions: Arc<dyn Revisions>,
-    ask: impl FnOnce(&dyn Revisions) -> T + Send + 'static,
-) -> Result<T, ControlError> {
-    let asked = tokio::task::spawn_blocking(move || ask(&*revisions));
-    asked.await.map_err(|_| ControlError::System("thread"))
+    ask: impl FnOnce(&dyn Revisions) -> Result<T, StateError> + Send + 'static,
+) -> Result<T, StateError> {
+    let asked = tokio::task::spawn_blocking(move || ask(&*revisions)).await;
+    asked.unwrap_or_else(|_| {
+        Err(StateError { message: "the thread that asked the state failed".to_owned(), hint: None })
+    })
 }
 
 /// A kept state as one that is to be.
@@ -319,9 +347,7 @@ fn saved(doubt: &Doubt, now: jiff::Timestamp) -> Result<SavedRevision, ControlEr
             actor: doubt.requester.subject.to_string(),
             origin: doubt.requester.origin().to_owned(),
             reason: doubt.requester.reason.clone(),
-            objects: changes
-                .map(|change| (change.key.clone(), change.operation().as_str().to_owned()))
-                .collect(),
+            objects: changes.map(|change| (change.key.clone(), change.operation())).collect(),
         }),
     })
 }

@@ -1,10 +1,10 @@
 //! The way to the owner: proposals wait in a short queue; what is in force and what was is read without it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use narrows_core::{
     change::{Desired, Following, Proposal},
-    ports::{RevisionEntry, Revisions, StateError},
+    ports::{RevisionEntry, Revisions},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,8 @@ use crate::{
 
 /// Proposals that may wait.
 const WAITING: usize = 64;
+/// How soon it is found out what became of a change that is in doubt, and how often that is tried.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// A proposal and who waits for what it comes to.
 struct Asked {
@@ -48,10 +50,18 @@ pub fn serve(
     };
     let run = async move {
         loop {
+            let in_doubt = control.is_in_doubt();
             let next = tokio::select! {
                 biased;
                 () = end.cancelled() => break,
                 next = asked.recv() => next,
+                // Nobody may come who would have it found out.
+                () = tokio::time::sleep(SETTLE), if in_doubt => {
+                    if let Err(error) = control.settle().await {
+                        tracing::error!(%error, "a change is in doubt");
+                    }
+                    continue;
+                }
             };
             let Some(Asked { proposal, requester, answer }) = next else { break };
             let done = control.propose(proposal, requester, Run::Real).await;
@@ -89,7 +99,7 @@ impl Controller {
         run: Run,
     ) -> Result<Done, ControlError> {
         match run {
-            Run::Dry => return review(&self.current(), proposal, self.following).map(|(done, _)| done),
+            Run::Dry => return review(self.current(), proposal, self.following).await.map(|(done, _)| done),
             Run::Real => {}
         }
         let (answer, answered) = oneshot::channel();
@@ -98,6 +108,11 @@ impl Controller {
             mpsc::error::TrySendError::Closed(_) => ControlError::Closed,
         })?;
         answered.await.unwrap_or(Err(ControlError::Closed))
+    }
+
+    /// What is in force, now and whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<Desired>> {
+        self.current.clone()
     }
 
     /// What is in force.
@@ -114,8 +129,8 @@ impl Controller {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<RevisionEntry>, ControlError> {
-        let listed: Result<_, StateError> =
-            on_disk(Arc::clone(&self.revisions), move |revisions| revisions.list(before, limit)).await?;
+        let listed =
+            on_disk(Arc::clone(&self.revisions), move |revisions| revisions.list(before, limit)).await;
         listed.map_err(ControlError::Unreadable)
     }
 
@@ -127,7 +142,10 @@ impl Controller {
         if number == 0 {
             return Ok(Desired::nothing());
         }
-        let found = on_disk(Arc::clone(&self.revisions), move |revisions| revisions.numbered(number)).await?;
-        desired(found.map_err(ControlError::Unreadable)?.ok_or(ControlError::NoRevision(number))?)
+        // Reading a state of very many resources takes a while, too.
+        let found = on_disk(Arc::clone(&self.revisions), move |revisions| {
+            Ok(revisions.numbered(number)?.map(desired))
+        });
+        found.await.map_err(ControlError::Unreadable)?.unwrap_or(Err(ControlError::NoRevision(number)))
     }
 }

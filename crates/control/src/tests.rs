@@ -151,7 +151,7 @@ impl Revisions for World {
         }
     }
 
-    fn is_applied(&self, change: &str) -> Result<bool, StateError> {
+    fn settle(&self, change: &str) -> Result<bool, StateError> {
         match *self.keeping.lock().unwrap() {
             Keeping::IsGone | Keeping::IsGoneBefore => Err(failure()),
             Keeping::Works | Keeping::Fails | Keeping::FailsAfterwards => {
@@ -293,6 +293,25 @@ async fn a_change_in_doubt_is_settled_before_the_next() {
         world.assert_consistent();
         assert_eq!(world.kept.lock().unwrap().len() as u64, expected + 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_in_doubt_is_settled_though_nobody_asks() {
+    let world = World::new();
+    let end = tokio_util::sync::CancellationToken::new();
+    let (controller, run) = serve(world.control(Following::Nothing), end.clone());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(run);
+    *world.keeping.lock().unwrap() = Keeping::IsGone;
+    let doubtful = controller.propose(put(&["a"]), alice(), Run::Real).await;
+    assert!(matches!(doubtful, Err(ControlError::InDoubt(_))), "{doubtful:?}");
+    let mut current = controller.watch();
+    *world.keeping.lock().unwrap() = Keeping::Works;
+    current.changed().await.unwrap();
+    assert_eq!(controller.current().revision.number, 1);
+    end.cancel();
+    while tasks.join_next().await.is_some() {}
+    world.assert_consistent();
 }
 
 #[tokio::test]

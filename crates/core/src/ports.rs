@@ -3,7 +3,11 @@
 
 use std::{future::Future, pin::Pin};
 
-use crate::{change::Managers, ids::ServerId, resource::ObjectKey};
+use crate::{
+    change::{Managers, Operation},
+    ids::ServerId,
+    resource::ObjectKey,
+};
 
 /// A future that the log returns. Boxed, so that the log can be chosen at run time.
 pub type Durable = Pin<Box<dyn Future<Output = Result<LogIndex, AppendError>> + Send>>;
@@ -18,7 +22,7 @@ pub struct LogIndex(pub u64);
 pub enum Pairing {
     /// Stands alone: a denial, a note.
     Event,
-    /// Will have an outcome, or be closed as `unknown` at restart.
+    /// Will have an outcome, or be closed at restart: a call as `unknown`, a change by what was saved.
     Intent,
     /// Closes this intent.
     Outcome(LogIndex),
@@ -120,8 +124,8 @@ pub struct SavedChange {
     /// Why, in the words of who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What changed, in the order of keys, each with its operation (`create`, `update`, `delete`, `adopt`).
-    pub objects: Vec<(ObjectKey, String)>,
+    /// What changed, in the order of keys.
+    pub objects: Vec<(ObjectKey, Operation)>,
 }
 
 /// A state without its resources, for a list.
@@ -170,12 +174,13 @@ pub trait Revisions: Send + Sync + 'static {
     /// Keeps a new one, durably, all of it or nothing.
     ///
     /// # Errors
-    /// It may have been kept nevertheless: [`Self::is_applied`] knows.
+    /// It may have been kept nevertheless: [`Self::settle`] knows.
     fn save(&self, revision: &SavedRevision) -> Result<(), StateError>;
 
-    /// Whether the change of this id led to a state that was kept.
+    /// Whether the change of this id led to a state that was kept. If not, it never will: a save of it that is still on its
+    /// way fails.
     ///
     /// # Errors
-    /// The state can't be read.
-    fn is_applied(&self, change: &str) -> Result<bool, StateError>;
+    /// That can't be found out, or not be kept.
+    fn settle(&self, change: &str) -> Result<bool, StateError>;
 }

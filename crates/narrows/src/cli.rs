@@ -4,7 +4,9 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use narrows_control::Run;
 use narrows_core::{
+    change::Base,
     ids::{NamespaceName, ServerId},
     resource::ResourceKind,
 };
@@ -148,7 +150,7 @@ pub(crate) struct HowArgs {
     pub(crate) dry_run: bool,
     /// Refuse if another revision than this one is in force
     #[arg(long, value_name = "REV")]
-    pub(crate) base: Option<RevisionNumber>,
+    pub(crate) base: Option<Base>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
@@ -158,6 +160,11 @@ pub(crate) struct HowArgs {
 }
 
 impl HowArgs {
+    /// Whether it is only to be looked at.
+    pub(crate) fn run(&self) -> Run {
+        if self.dry_run { Run::Dry } else { Run::Real }
+    }
+
     /// What such a command needs.
     pub(crate) fn purpose(&self) -> Purpose {
         if self.dry_run { Purpose::Read } else { Purpose::Change }
@@ -202,7 +209,7 @@ pub(crate) struct GetArgs {
     pub(crate) namespace: Option<NamespaceName>,
     /// As they were in this revision
     #[arg(long, value_name = "REV")]
-    pub(crate) at: Option<RevisionNumber>,
+    pub(crate) at: Option<Base>,
     /// How they are printed; yaml can be applied again
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
@@ -225,7 +232,7 @@ pub(crate) struct RevisionsListArgs {
     pub(crate) limit: u64,
     /// Only those before this one
     #[arg(long, value_name = "REV")]
-    pub(crate) before: Option<RevisionNumber>,
+    pub(crate) before: Option<Base>,
     /// How they are printed
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
@@ -235,10 +242,10 @@ pub(crate) struct RevisionsListArgs {
 pub(crate) struct RevisionsDiffArgs {
     /// The one
     #[arg(value_name = "REV")]
-    pub(crate) from: RevisionNumber,
+    pub(crate) from: Base,
     /// The other [default: what is in force]
     #[arg(value_name = "REV")]
-    pub(crate) to: Option<RevisionNumber>,
+    pub(crate) to: Option<Base>,
     /// How the result is printed
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
@@ -248,7 +255,7 @@ pub(crate) struct RevisionsDiffArgs {
 pub(crate) struct RevisionsRestoreArgs {
     /// Which
     #[arg(value_name = "REV")]
-    pub(crate) revision: RevisionNumber,
+    pub(crate) revision: Base,
     /// Only a resource of this kind
     #[arg(value_name = "KIND", requires = "name")]
     pub(crate) kind: Option<KindName>,
@@ -261,19 +268,6 @@ pub(crate) struct RevisionsRestoreArgs {
     pub(crate) take_over: bool,
     #[command(flatten)]
     pub(crate) how: HowArgs,
-}
-
-/// A revision by its number, also as records name it: `12` or `12-0123456789abcdef`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RevisionNumber(pub(crate) u64);
-
-impl FromStr for RevisionNumber {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.split_once('-').map_or(text, |(number, _)| number);
-        number.parse().map(Self).map_err(|_| "write a revision's number, for example `12`")
-    }
 }
 
 /// A kind of resource, in full or by the short name that people say, in either number.

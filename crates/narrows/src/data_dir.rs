@@ -86,7 +86,7 @@ impl DataDir {
             .open(&path)
             .map_err(|error| unusable(&path, &error))?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            Failure::new(format!("another `narrows up` is running on `{}`", self.root.display()))
+            Failure::new(format!("another `narrows` is using `{}`", self.root.display()))
                 .hint("stop it first, or give this one a directory of its own with `--data-dir DIR`")
         })?;
         Ok(Lock { _file: file })

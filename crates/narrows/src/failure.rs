@@ -4,6 +4,8 @@ use std::{fmt, process::ExitCode};
 
 use narrows_core::problem::{Place, Problem};
 
+use crate::output;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -78,7 +80,9 @@ impl Failure {
         for change in changes {
             message.push_str(&format!(
                 "\n  since then: {} `{}`: {}",
-                change.object.kind, change.object.name, change.operation
+                change.object.kind,
+                change.object.name,
+                change.operation.as_str()
             ));
         }
         let problems = problems
@@ -115,14 +119,17 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
         for problem in &self.problems {
-            writeln!(f, "{problem}")?;
+            text.push_str(&format!("{problem}\n"));
         }
-        write!(f, "error: {}", self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
-            None => Ok(()),
+        text.push_str(&format!("error: {}", self.message));
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\n  hint: {hint}"));
         }
+        // Much of it is from files, servers and answers: it must not drive a terminal.
+        let lines: Vec<String> = text.split('\n').map(output::printable).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

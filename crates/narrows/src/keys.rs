@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::{
+    constant_time,
+    rand::{SecureRandom as _, SystemRandom},
+};
 use narrows_gateway::identity::Issuer;
 
 use crate::{
@@ -75,6 +78,40 @@ impl Keys {
     }
 }
 
+/// What a command shows to `up` that it may read the keys: made anew at each start. A server's process that is shut in reaches
+/// the socket, for the kernel does not shut it off by path, but not this.
+pub(crate) struct ApiKey(String);
+
+impl ApiKey {
+    /// Makes a new one, which commands can read from now on.
+    pub(crate) fn create(data_dir: &DataDir) -> Result<Self, Failure> {
+        use std::fmt::Write as _;
+        let key = random::<32>()?.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        write_private(&data_dir.keys().join(API), key.as_bytes())?;
+        Ok(Self(key))
+    }
+
+    /// That of the `up` that runs.
+    pub(crate) fn of_running(data_dir: &DataDir) -> Result<Self, Failure> {
+        let text = String::from_utf8(read(&data_dir.keys().join(API))?);
+        text.map(Self).map_err(|_| damaged(&data_dir.keys().join(API)))
+    }
+
+    /// As the value of `Authorization`.
+    pub(crate) fn header(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    /// Whether this value of `Authorization` shows it.
+    pub(crate) fn is_shown_by(&self, value: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(self.header().as_bytes(), value).is_ok()
+    }
+}
+
+const API: &str = "api.key";
 const TOKEN_SIGNING: &str = "token-signing.pem";
 const LOG_SIGNING: &str = "log-signing.pem";
 const HANDLES: &str = "handles.key";

@@ -113,10 +113,16 @@ fn done(_: ()) -> ExitCode {
 fn on_api(
     data_dir: impl FnOnce() -> Result<DataDir, Failure>,
     purpose: Purpose,
-    command: impl AsyncFnOnce(Api) -> Result<(), Failure>,
+    command: impl AsyncFnOnce(&Api) -> Result<(), Failure>,
 ) -> Result<ExitCode, Failure> {
     let data_dir = data_dir()?;
-    on_one_thread(async { command(Api::open(&data_dir, purpose).await?).await.map(done) })
+    on_one_thread(async {
+        let api = Api::open(&data_dir, purpose).await?;
+        let result = command(&api).await;
+        // What went wrong first counts.
+        let closed = api.close().await;
+        result.and(closed).map(done)
+    })
 }
 
 fn on_many_threads(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {

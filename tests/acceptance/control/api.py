@@ -18,14 +18,15 @@ class Connection(http.client.HTTPConnection):
 
 class Api:
     def __init__(self, data, timeout=30):
-        self.path, self.timeout = data / "run" / "api.sock", timeout
+        self.path, self.key, self.timeout = data / "run" / "api.sock", data / "keys" / "api.key", timeout
 
     def ask(self, method, path, body=None):
         """The status and what was answered. Raises `OSError` or `HTTPException` where nothing was."""
         connection = Connection(self.path, self.timeout)
         try:
             text = None if body is None else json.dumps(body)
-            connection.request(method, f"/api/v1{path}", text, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key.read_text()}"}
+            connection.request(method, f"/api/v1{path}", text, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:

@@ -102,9 +102,9 @@ const INTENTS: [&str; 8] = [
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Actor<'a> {
-    /// `user`, `serviceAccount`, `system` or `anonymous`.
+    /// `user`, `serviceAccount`, `operator` (whoever may use the data directory), `system` or `anonymous`.
     pub kind: &'a str,
-    /// The token's issuer; empty for `system` and `anonymous`.
+    /// The token's issuer; empty where there is no token.
     pub issuer: &'a str,
     /// Who acted: the agent that a token names (RFC 8693 `act`), else the token's subject.
     pub subject: &'a str,

@@ -1,6 +1,6 @@
 //! What is different between two states, resource by resource and field by field.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -21,7 +21,8 @@ pub struct ObjectChange {
 }
 
 /// What that is, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Operation {
     /// It was not there.
     Create,
@@ -91,8 +92,13 @@ pub(super) fn difference(
     for change in &mut changes {
         change.file = file(&change.key).filter(|_| change.after.is_some());
     }
-    if let Managers::Files(before) = &current.managers {
-        let Managers::Files(after) = managers else { return changes };
+    if let Managers::Files(after) = managers {
+        // Of a state that does not say, whatever follows a file from now on is new.
+        let nothing = BTreeMap::new();
+        let before = match &current.managers {
+            Managers::Unknown => &nothing,
+            Managers::Files(files) => files,
+        };
         let changed: std::collections::BTreeSet<ObjectKey> =
             changes.iter().map(|change| change.key.clone()).collect();
         for object in resources.objects() {

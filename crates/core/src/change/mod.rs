@@ -11,6 +11,8 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
     sync::Arc,
 };
 
@@ -23,13 +25,11 @@ use crate::{
     resource::{Documents, Object, ObjectKey, ResourceSet},
 };
 
-/// Largest resource in its written form, in bytes: what it was and what it is fit into one record.
-pub const LARGEST_OBJECT: usize = 400 * 1024;
-
 /// The resources that follow a file, and which. All others are the API's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Managers {
-    /// A state of a version that did not write them down: whoever names a resource first manages it.
+    /// A state of a version that did not write them down. The files that are followed next take all of it; an edit
+    /// before that makes all of it the API's.
     Unknown,
     /// These, and no others.
     Files(BTreeMap<ObjectKey, Arc<str>>),
@@ -81,11 +81,58 @@ impl FollowedFiles {
     }
 }
 
+/// The revision that somebody has seen: `12`, or `12-0123456789abcdef` as it is written everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Its number.
+    pub number: u64,
+    /// Its digest; none if any will do.
+    pub digest: Option<Arc<str>>,
+}
+
+/// Why a text is not a revision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a revision: write its number, for example `12`, or what it is called, `12-0123456789abcdef`"
+)]
+pub struct InvalidBase(String);
+
+impl FromStr for Base {
+    type Err = InvalidBase;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBase> {
+        let (number, digest) =
+            text.split_once('-').map_or((text, None), |(number, digest)| (number, Some(digest)));
+        let is_digest =
+            |digest: &str| digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match number.parse() {
+            Ok(number) if digest.is_none_or(is_digest) => Ok(Self { number, digest: digest.map(Into::into) }),
+            Ok(_) | Err(_) => Err(InvalidBase(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.digest {
+            Some(digest) => write!(f, "{}-{digest}", self.number),
+            None => write!(f, "{}", self.number),
+        }
+    }
+}
+
+impl Base {
+    /// Whether that is this one.
+    pub fn is(&self, revision: &Revision) -> bool {
+        self.number == revision.number && self.digest.as_ref().is_none_or(|digest| *digest == revision.digest)
+    }
+}
+
 /// Resources to put in place and to remove, all or none.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
     /// The revision that the proposer has seen; none if any will do.
-    pub base: Option<u64>,
+    pub base: Option<Base>,
     /// In place of those of the same key, or besides all others.
     pub put: Documents,
     /// To be there no more.
@@ -164,9 +211,9 @@ pub enum Refusal {
     /// It was made for another state than the one in force.
     Stale {
         /// The revision that it was made for.
-        base: u64,
+        base: Base,
         /// The one in force.
-        current: u64,
+        current: Revision,
     },
     /// These resources follow a file.
     Followed(Vec<(ObjectKey, Arc<str>)>),
@@ -200,10 +247,6 @@ impl Desired {
         let changes = difference(self, &resources, &managers);
         if changes.is_empty() {
             return Ok(Reviewed::Unchanged);
-        }
-        let too_large: Vec<Problem> = changes.iter().filter_map(too_large).collect();
-        if !too_large.is_empty() {
-            return Err(Refusal::Problems(too_large));
         }
         let snapshot =
             Snapshot::compile(self.revision.number + 1, Arc::new(resources)).map_err(Refusal::Problems)?;
@@ -244,8 +287,8 @@ impl Desired {
 
     fn with_edits(&self, edits: Edits, following: Following) -> Result<(ResourceSet, Managers), Refusal> {
         let Edits { base, put, remove, files } = edits;
-        if let Some(base) = base.filter(|base| *base != self.revision.number) {
-            return Err(Refusal::Stale { base, current: self.revision.number });
+        if let Some(base) = base.filter(|base| !base.is(&self.revision)) {
+            return Err(Refusal::Stale { base, current: self.revision.clone() });
         }
         let removed: BTreeSet<ObjectKey> = remove.into_iter().collect();
         let there: BTreeMap<ObjectKey, Object> =
@@ -305,16 +348,4 @@ fn managed_elsewhere(key: &ObjectKey, file: &Arc<str>) -> Problem {
             key.full_name()
         )),
     }
-}
-
-fn too_large(change: &ObjectChange) -> Option<Problem> {
-    let size = change.after.as_ref()?.manifest().to_string().len();
-    (size > LARGEST_OBJECT).then(|| Problem {
-        place: Place { file: "resources".into(), line: 0, column: 0 },
-        message: format!(
-            "{} has {size} bytes in its written form, more than the {LARGEST_OBJECT} that a record holds",
-            change.key
-        ),
-        hint: Some("divide it into several".to_owned()),
-    })
 }

@@ -131,15 +131,18 @@ fn a_resource_can_be_taken_from_a_file_that_is_not_followed_now() {
 }
 
 #[test]
-fn a_state_without_managers_is_whoevers_names_it_first() {
+fn a_state_without_managers_is_the_files_or_the_apis() {
     let text = NAMESPACE.to_owned() + &server("a", "1");
     let old = Desired { managers: Managers::Unknown, ..after([files(&text)]) };
     let check = |proposal: Proposal, expected: &str| {
         assert_eq!(outcome(&old, proposal, Following::Nothing), expected);
     };
-    check(files(&text), "unchanged");
-    check(files(&(NAMESPACE.to_owned() + &server("a", "2"))), "update dev/a /etc/r.yaml;");
-    check(files(NAMESPACE), "delete dev/a -;");
+    check(files(&text), "adopt dev /etc/r.yaml;adopt dev/a /etc/r.yaml;");
+    check(
+        files(&(NAMESPACE.to_owned() + &server("a", "2"))),
+        "adopt dev /etc/r.yaml;update dev/a /etc/r.yaml;",
+    );
+    check(files(NAMESPACE), "adopt dev /etc/r.yaml;delete dev/a -;");
     check(put(&server("a", "2")), "update dev/a -;");
 }
 
@@ -149,10 +152,23 @@ fn edits_are_refused_with_the_reason() {
     let check = |edits: Edits, expected: &str| {
         assert_eq!(outcome(&state, Proposal::Edits(edits), Following::Nothing), expected);
     };
-    let stale = |base| Edits { base: Some(base), put: documents(&server("a", "2")), ..Edits::default() };
-    check(stale(1), "update dev/a -;");
-    check(stale(0), "Stale { base: 0, current: 1 }");
-    check(stale(2), "Stale { base: 2, current: 1 }");
+    let of = |base: &str| Edits {
+        base: Some(base.parse().unwrap()),
+        put: documents(&server("a", "2")),
+        ..Edits::default()
+    };
+    let current = state.revision.to_string();
+    check(of("1"), "update dev/a -;");
+    check(of(&current), "update dev/a -;");
+    for stale in ["0", "2", "1-0123456789abcdef", "2-0123456789abcdef"] {
+        let refused = outcome(&state, Proposal::Edits(of(stale)), Following::Nothing);
+        assert!(refused.starts_with("Stale"), "{stale}: {refused}");
+    }
+    for text in
+        ["", "x", "1-", "1-abc", "-1", "1-0123456789abcdeg", "1-0123456789abcdef0", "18446744073709551616"]
+    {
+        assert!(text.parse::<Base>().is_err(), "{text}");
+    }
     check(
         Edits { remove: vec![key("b")], ..Edits::default() },
         "Missing([ObjectKey { kind: McpServer, name: \"dev/b\" }])",
@@ -168,7 +184,7 @@ fn edits_are_refused_with_the_reason() {
          define it, or remove the reference\n",
     );
     check(Edits { remove: vec![namespace, key("a")], ..Edits::default() }, "delete dev -;delete dev/a -;");
-    let long = "x".repeat(LARGEST_OBJECT);
+    let long = "x".repeat(crate::resource::LARGEST_OBJECT);
     let refused = outcome(&state, put(&server("a", &long)), Following::Nothing);
     assert!(refused.contains("McpServer `dev/a` has ") && refused.contains("divide it"), "{refused}");
 }

@@ -17,8 +17,14 @@ use crate::{
     suggest::nearest,
 };
 
+/// What resources are said to be in that are in no file.
+const NOWHERE: &str = "resources";
+
 /// Kinds of the design that are not in this version.
 const LATER_KINDS: &[&str] = &["GovernancePolicy", "NotificationChannel"];
+
+/// Largest resource in its written form, in bytes: what it was and what it is fit into one record.
+pub const LARGEST_OBJECT: usize = 400 * 1024;
 
 /// A file's name as the user gave it, for messages, and its text.
 #[derive(Debug, Clone)]
@@ -52,6 +58,11 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// Resources that are sound already, from no file.
+    pub fn of(objects: impl IntoIterator<Item = Object>) -> Self {
+        Self { set: objects.into_iter().collect(), ..Self::default() }
+    }
+
     /// Reads all documents of all files.
     pub fn read(files: &[SourceFile]) -> Self {
         let mut read = Self {
@@ -68,13 +79,21 @@ impl Documents {
         read
     }
 
-    /// The good ones, with the file that each is from.
+    /// The good ones, with the file that each is from; a name in place of one where there is none.
     pub fn objects(&self) -> Vec<(Object, Arc<str>)> {
-        let file = |object: &Object| {
+        let file = |object: &Object| -> Arc<str> {
             let key = object.key();
-            self.places.get(&(key.kind, key.full_name().to_owned())).map(|(file, _)| Arc::clone(file))
+            let place = self.places.get(&(key.kind, key.full_name().to_owned()));
+            place.map_or_else(|| NOWHERE.into(), |(file, _)| Arc::clone(file))
         };
-        self.set.objects().into_iter().filter_map(|object| file(&object).map(|file| (object, file))).collect()
+        self.set
+            .objects()
+            .into_iter()
+            .map(|object| {
+                let file = file(&object);
+                (object, file)
+            })
+            .collect()
     }
 
     /// What is wrong with each of them by itself.
@@ -84,7 +103,7 @@ impl Documents {
 
     /// Nothing is in them, not even something that is wrong.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.problems.is_empty()
+        self.set.objects().is_empty() && self.places.is_empty() && self.problems.is_empty()
     }
 
     /// The documents, and what of `base` they don't replace, as one set.
@@ -98,7 +117,7 @@ impl Documents {
         let whole: ResourceSet = kept.chain(set.objects()).collect();
         let locate = |kind: ResourceKind, name: &str, path: &str| {
             places.get(&(kind, name.to_owned())).map_or_else(
-                || Place { file: "resources".into(), line: 0, column: 0 },
+                || Place { file: NOWHERE.into(), line: 0, column: 0 },
                 |(file, document)| place(file, document.nearest(path)),
             )
         };
@@ -139,7 +158,20 @@ impl Documents {
             None => {
                 self.broken.insert(key.clone());
             }
-            Some(object) => self.set.push(object),
+            Some(object) => {
+                let size = object.manifest().to_string().len();
+                if size > LARGEST_OBJECT {
+                    self.problems.push(Problem {
+                        place: place(&file.name, document.nearest("spec")),
+                        message: format!(
+                            "{} has {size} bytes in its written form, more than the {LARGEST_OBJECT} that a record holds",
+                            object.key()
+                        ),
+                        hint: Some("divide it into several".to_owned()),
+                    });
+                }
+                self.set.push(object);
+            }
         }
         self.places.insert(key, (Arc::clone(&file.name), document));
     }

@@ -1,5 +1,5 @@
 //! A checked resource in the form that people write: what they get back, and what the record holds before and after a
-//! change. Read again, it is the same resource; a property test holds it to that.
+//! change. Read again, it is the same resource.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Asking the API: over the socket of a running `up`, else in this process.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
 use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -13,11 +13,14 @@ use tokio::net::UnixStream;
 use tower::ServiceExt as _;
 
 use super::{offline::Offline, socket};
-use crate::{data_dir::DataDir, failure::Failure};
+use crate::{data_dir::DataDir, failure::Failure, keys::ApiKey};
 
 /// How often, and how long apart, `up` is looked for while it starts or ends.
 const ATTEMPTS: u32 = 50;
 const APART: Duration = Duration::from_millis(100);
+
+/// How long an answer of `up` is waited for: a change of very many resources takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the API is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +33,8 @@ pub(crate) enum Purpose {
 
 /// The API of one data directory.
 pub(crate) enum Api {
-    /// That of a running `up`.
-    Running(UnixStream),
+    /// That of a running `up`, at this socket, with the key to it.
+    Running(PathBuf, ApiKey),
     /// This process's own.
     Offline(Box<Offline>),
 }
@@ -42,7 +45,7 @@ impl Api {
         let mut attempt = 0;
         loop {
             match UnixStream::connect(socket(data_dir)).await {
-                Ok(stream) => return Ok(Self::Running(stream)),
+                Ok(_) => return Ok(Self::Running(socket(data_dir), ApiKey::of_running(data_dir)?)),
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
                 Err(error) => {
                     return Err(Failure::new(format!("cannot ask the running `narrows up`: {error}"))
@@ -68,21 +71,29 @@ impl Api {
     }
 
     /// Asks for something.
-    pub(crate) async fn get<T: DeserializeOwned>(self, path: &str) -> Result<T, Failure> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::GET, path, None::<&()>).await
     }
 
     /// Asks for something to be done.
     pub(crate) async fn post<T: DeserializeOwned>(
-        self,
+        &self,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    /// Lets go of the data directory.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Running(..) => Ok(()),
+            Self::Offline(offline) => offline.close().await,
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(
-        self,
+        &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
@@ -97,12 +108,17 @@ impl Api {
             .body(Body::from(text.unwrap_or_default()))
             .map_err(anyhow::Error::from)?;
         let (status, bytes) = match self {
-            Self::Running(stream) => over(stream, request).await?,
+            Self::Running(path, key) => {
+                let mut request = request;
+                let shown = HeaderValue::try_from(key.header()).map_err(anyhow::Error::from)?;
+                request.headers_mut().insert(header::AUTHORIZATION, shown);
+                let stream = UnixStream::connect(path).await.map_err(|error| gone(&error))?;
+                tokio::time::timeout(PATIENCE, over(stream, request)).await.unwrap_or_else(|_| Err(late()))?
+            }
             Self::Offline(offline) => {
                 let response = offline.router.clone().oneshot(request).await.map_err(anyhow::Error::from)?;
                 let status = response.status();
                 let read = response.into_body().collect().await;
-                offline.close().await?;
                 (status, read.map_err(anyhow::Error::from)?.to_bytes())
             }
         };
@@ -138,6 +154,16 @@ async fn over(
         // The connection may end with the answer in hand.
         _ = connection.as_mut() => exchange.await,
     }
+}
+
+fn gone(error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot ask the running `narrows up`: {error}"))
+        .hint("it may have ended just now: try again")
+}
+
+fn late() -> Failure {
+    Failure::new(format!("the running `narrows up` did not answer within {} seconds", PATIENCE.as_secs()))
+        .hint("it may do what was asked nevertheless: `narrows revisions list` shows it")
 }
 
 fn other_version(error: &serde_json::Error) -> Failure {

@@ -8,7 +8,7 @@ mod server;
 use std::{path::PathBuf, sync::Arc};
 
 use narrows_control::{Control, Controller, Live, Parts};
-use narrows_core::change::Following;
+use narrows_core::change::{Base, Following};
 use narrows_store::{Log, LogOptions, OpenReport, audit, key::SigningKey, state::State};
 
 pub(crate) use client::{Api, Purpose};
@@ -25,6 +25,31 @@ fn socket(data_dir: &DataDir) -> PathBuf {
     data_dir.run().join("api.sock")
 }
 
+/// Whether an `up` answers there.
+pub(crate) async fn is_answered(data_dir: &DataDir) -> bool {
+    tokio::net::UnixStream::connect(socket(data_dir)).await.is_ok()
+}
+
+/// Opens the database, and makes it if there never was one: where the record tells of a state, it is not made again empty.
+pub(crate) fn open_state(data_dir: &DataDir) -> Result<Arc<State>, Failure> {
+    let path = data_dir.database();
+    if !path.exists()
+        && data_dir.log().exists()
+        && let Some(recorded) =
+            audit::last_revision(&data_dir.log(), LOG_WRITER, |_| true).map_err(Failure::from_store)?
+    {
+        return Err(Failure::new(format!(
+            "`{}` is gone, and revision {recorded} is on record as the last one",
+            path.display()
+        ))
+        .hint(WHOLE));
+    }
+    State::open(&path).map(Arc::new).map_err(Failure::from_store)
+}
+
+const WHOLE: &str =
+    "restore the data directory whole, from one copy; or move its `log` away to begin a new record";
+
 /// Opens the log. What a crash left of changes is closed by what the state says of them.
 pub(crate) fn open_log(
     data_dir: &DataDir,
@@ -36,16 +61,24 @@ pub(crate) fn open_log(
     let mut options =
         LogOptions::new(LOG_WRITER, &installation.log_origin(), key, Arc::new(jiff::Timestamp::now));
     let state = Arc::clone(state);
-    options.applied = Arc::new(move |change| state.is_applied(change).ok());
+    options.applied = Arc::new(move |change| state.settle(change).ok());
     Log::open(&data_dir.log(), options).map_err(Failure::from_store)
 }
 
 /// Whether the state is the one that the record tells of: neither altered nor exchanged for an older one.
 pub(crate) fn check_state(data_dir: &DataDir, state: &State) -> Result<(), Failure> {
-    let Some(recorded) = audit::last_revision(&data_dir.log()).map_err(Failure::from_store)? else {
+    let current = narrows_control::latest(state).map_err(Failure::from_control)?.revision;
+    let (number, current) = (current.number, current.to_string());
+    let recorded = audit::last_revision(&data_dir.log(), LOG_WRITER, |last| last == current);
+    let Some(recorded) = recorded.map_err(Failure::from_store)? else {
+        if number > 0 {
+            tracing::warn!(
+                revision = current,
+                "the audit log does not tell how this state came to be: it begins after it"
+            );
+        }
         return Ok(());
     };
-    let current = narrows_control::latest(state).map_err(Failure::from_control)?.revision.to_string();
     if current == recorded {
         return Ok(());
     }
@@ -55,7 +88,7 @@ pub(crate) fn check_state(data_dir: &DataDir, state: &State) -> Result<(), Failu
          record is {recorded}",
         database.display()
     ))
-    .hint("restore the data directory whole, from one copy; or move its `log` away to begin a new record with this state"))
+    .hint(WHOLE))
 }
 
 /// The control plane on this log and state.
@@ -76,7 +109,7 @@ pub(crate) fn control(
     .map_err(Failure::from_control)
 }
 
-/// Whoever may use the data directory may do everything: they could read the keys as well.
+/// Whoever may read the keys may do everything: they could make any token, and write another log.
 fn operator(uid: u32) -> narrows_console::Caller {
     narrows_console::Caller {
         kind: "operator",
@@ -84,6 +117,22 @@ fn operator(uid: u32) -> narrows_console::Caller {
         subject: format!("unix:{uid}").into(),
         groups: [].into(),
         ip: String::new(),
+    }
+}
+
+/// A revision that somebody named with its digest.
+pub(crate) trait Called {
+    /// Whether it is the one that was found, as it is called.
+    fn called(&self, found: &str) -> Result<(), Failure>;
+}
+
+impl Called for Base {
+    fn called(&self, found: &str) -> Result<(), Failure> {
+        if self.digest.is_none() || self.to_string() == found {
+            return Ok(());
+        }
+        Err(Failure::new(format!("there is no revision {self}: the one of this number is {found}"))
+            .hint("`narrows revisions list` says which there are"))
     }
 }
 

@@ -8,7 +8,7 @@ use narrows_store::{Log, state::State};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{check_state, control, open_log, routes};
+use super::{check_state, control, open_log, open_state, routes};
 use crate::{
     data_dir::{DataDir, Lock},
     failure::Failure,
@@ -39,8 +39,8 @@ impl Live for Nothing {
 impl Offline {
     /// Opens state and log, as `up` would.
     pub(super) fn open(data_dir: &DataDir, lock: Lock) -> Result<Self, Failure> {
-        let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
         let key = Keys::log_signing(data_dir)?;
+        let state = open_state(data_dir)?;
         let (log, _) = open_log(data_dir, &data_dir.installation()?, &key, &state)?;
         check_state(data_dir, &state)?;
         let log = Arc::new(log);

@@ -1,12 +1,21 @@
-//! The Unix socket that `up` answers the commands on. Who may reach it is a matter of the data directory's mode; who it is
-//! is asked of the kernel.
+//! The Unix socket that `up` answers the commands on. Who may ask has to show that it can read the installation's keys: by
+//! its mode the socket keeps other accounts out, but not a server's process that is shut in under the same one.
 
 use std::{
+    fs::Permissions,
     io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+};
+use http::header;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -19,8 +28,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{routes, socket};
-use crate::{data_dir::DataDir, failure::Failure};
+use super::{operator, socket};
+use crate::{data_dir::DataDir, failure::Failure, keys::ApiKey};
 
 /// Connections that are served at once; more wait.
 const CONNECTIONS: usize = 64;
@@ -33,6 +42,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    key: Arc<ApiKey>,
 }
 
 impl Drop for Socket {
@@ -50,8 +60,15 @@ impl Socket {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(&path, &error)),
             _ => {}
         }
-        match UnixListener::bind(&path) {
-            Ok(listener) => Ok(Self { listener, path }),
+        let bind = || -> std::io::Result<UnixListener> {
+            let listener = UnixListener::bind(&path)?;
+            // The directory keeps others out already.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let key = Arc::new(ApiKey::create(data_dir)?);
+        match bind() {
+            Ok(listener) => Ok(Self { listener, path, key }),
             Err(error) => Err(unusable(&path, &error)),
         }
     }
@@ -67,7 +84,12 @@ impl Socket {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, controller.clone(), end.clone()));
+                    connections.spawn(connection(
+                        stream,
+                        Arc::clone(&self.key),
+                        controller.clone(),
+                        end.clone(),
+                    ));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API could not be accepted");
@@ -83,7 +105,7 @@ impl Socket {
     }
 }
 
-async fn connection(stream: UnixStream, controller: Controller, end: CancellationToken) {
+async fn connection(stream: UnixStream, key: Arc<ApiKey>, controller: Controller, end: CancellationToken) {
     let uid = match stream.peer_cred() {
         Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() || peer.uid() == 0 => peer.uid(),
         Ok(peer) => {
@@ -98,7 +120,7 @@ async fn connection(stream: UnixStream, controller: Controller, end: Cancellatio
             return;
         }
     };
-    let service = TowerToHyperService::new(routes(controller, uid));
+    let service = TowerToHyperService::new(guarded(controller, key, uid));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -112,6 +134,21 @@ async fn connection(stream: UnixStream, controller: Controller, end: Cancellatio
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the API ended");
     }
+}
+
+/// The routes, for whoever shows the key; without it nobody is known to ask, and nothing is answered.
+fn guarded(controller: Controller, key: Arc<ApiKey>, uid: u32) -> Router {
+    let known = async move |mut request: Request, next: Next| {
+        let shown = request.headers().get(header::AUTHORIZATION);
+        if shown.is_some_and(|value| key.is_shown_by(value.as_bytes())) {
+            request.extensions_mut().insert(operator(uid));
+        }
+        next.run(request).await
+    };
+    narrows_console::router(controller).layer(middleware::from_fn(move |request, next| {
+        let known = known.clone();
+        async move { known(request, next).await }
+    }))
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use narrows_console::{Change, ChangeRequest, Document, Named};
+use narrows_control::Run;
 use narrows_core::resource::{Documents, SourceFile};
 
 use crate::{
@@ -14,16 +15,16 @@ use crate::{
 };
 
 /// `apply`: puts what is in the files in place.
-pub(crate) async fn apply(api: Api, args: ChangeArgs) -> Result<(), Failure> {
+pub(crate) async fn apply(api: &Api, args: ChangeArgs) -> Result<(), Failure> {
     let ChangeArgs { files, take_over, how } = args;
     let documents = read(&files)?.into_iter().map(document).collect();
     let request = ChangeRequest { documents, take_over, ..asked(&how) };
     let change: Change = api.post("/changes", &request).await?;
-    output::print(how.output, &change, |change| summary(change, how.dry_run))
+    print(&change, how.output, how.run())
 }
 
 /// `diff`: what `apply` would change.
-pub(crate) async fn diff(api: Api, args: DiffArgs) -> Result<(), Failure> {
+pub(crate) async fn diff(api: &Api, args: DiffArgs) -> Result<(), Failure> {
     let documents = read(&args.files)?.into_iter().map(document).collect();
     let request = ChangeRequest { documents, dry_run: true, ..ChangeRequest::default() };
     let change: Change = api.post("/changes", &request).await?;
@@ -34,7 +35,7 @@ pub(crate) async fn diff(api: Api, args: DiffArgs) -> Result<(), Failure> {
 }
 
 /// `delete`: removes what is named, or what is in the files.
-pub(crate) async fn delete(api: Api, args: DeleteArgs) -> Result<(), Failure> {
+pub(crate) async fn delete(api: &Api, args: DeleteArgs) -> Result<(), Failure> {
     let DeleteArgs { files, kind, name, how } = args;
     let remove = match (kind, name) {
         (Some(kind), Some(name)) => vec![Named { kind: kind.0.to_string(), name }],
@@ -42,12 +43,12 @@ pub(crate) async fn delete(api: Api, args: DeleteArgs) -> Result<(), Failure> {
     };
     let request = ChangeRequest { remove, ..asked(&how) };
     let change: Change = api.post("/changes", &request).await?;
-    output::print(how.output, &change, |change| summary(change, how.dry_run))
+    print(&change, how.output, how.run())
 }
 
 fn asked(how: &HowArgs) -> ChangeRequest {
     ChangeRequest {
-        base: how.base.map(|base| base.0),
+        base: how.base.as_ref().map(ToString::to_string),
         dry_run: how.dry_run,
         reason: how.reason.clone(),
         ..ChangeRequest::default()
@@ -80,19 +81,22 @@ fn named_in(files: &[SourceFile]) -> Result<Vec<Named>, Failure> {
 }
 
 /// What a change came to, for people.
-pub(super) fn summary(change: &Change, dry_run: bool) -> String {
+fn summary(change: &Change, run: Run) -> String {
     if change.changes.is_empty() {
         return format!("nothing to change: revision {} is in force\n", change.base);
     }
-    let list = differences::list(&change.changes, dry_run);
-    if dry_run {
-        format!("{list}nothing was changed: this was a dry run\n")
-    } else {
-        format!("{list}revision {} is in force\n", change.revision)
+    let list = differences::list(&change.changes, run);
+    match run {
+        Run::Dry => format!("{list}nothing was changed: this was a dry run\n"),
+        Run::Real => format!("{list}revision {} is in force\n", change.revision),
     }
 }
 
-/// A change in the form asked for.
-pub(super) fn print(change: &Change, format: OutputFormat, dry_run: bool) -> Result<(), Failure> {
-    output::print(format, change, |change| summary(change, dry_run))
+/// A change in the form asked for. That it can't be printed does not undo it.
+pub(super) fn print(change: &Change, format: OutputFormat, run: Run) -> Result<(), Failure> {
+    let printed = output::print(format, change, |change| summary(change, run));
+    printed.map_err(|failure| match change.applied {
+        true => failure.during(&format!("revision {} is in force, but", change.revision)),
+        false => failure,
+    })
 }

@@ -1,6 +1,8 @@
 //! What is different, for people: a line for each resource, or each line of it.
 
 use narrows_console::ObjectDifference;
+use narrows_control::Run;
+use narrows_core::change::Operation;
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -10,33 +12,25 @@ use crate::output::{self, Table};
 const AROUND: usize = 3;
 
 /// One line for each resource.
-pub(super) fn list(changes: &[ObjectDifference], dry_run: bool) -> String {
+pub(super) fn list(changes: &[ObjectDifference], run: Run) -> String {
     let mut table = Table::new(&[]);
     for change in changes {
         let file = change.file.as_ref().map(|file| format!("follows {file}")).unwrap_or_default();
-        let done = if dry_run { would(&change.operation) } else { done(&change.operation) };
-        table.row(vec![change.object.kind.clone(), change.object.name.clone(), done.to_owned(), file]);
+        let done = match run {
+            Run::Dry => format!("would be {}", done(change.operation)),
+            Run::Real => done(change.operation).to_owned(),
+        };
+        table.row(vec![change.object.kind.clone(), change.object.name.clone(), done, file]);
     }
     table.render_rows()
 }
 
-pub(super) fn done(operation: &str) -> &str {
+pub(super) fn done(operation: Operation) -> &'static str {
     match operation {
-        "create" => "created",
-        "update" => "updated",
-        "delete" => "deleted",
-        "adopt" => "adopted",
-        other => other,
-    }
-}
-
-fn would(operation: &str) -> &str {
-    match operation {
-        "create" => "would be created",
-        "update" => "would be updated",
-        "delete" => "would be deleted",
-        "adopt" => "would be adopted",
-        other => other,
+        Operation::Create => "created",
+        Operation::Update => "updated",
+        Operation::Delete => "deleted",
+        Operation::Adopt => "adopted",
     }
 }
 

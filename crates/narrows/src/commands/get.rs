@@ -4,16 +4,20 @@ use narrows_console::{Resource, Resources};
 use serde_json::Value;
 
 use crate::{
-    api::Api,
+    api::{Api, Called as _},
     cli::{GetArgs, OutputFormat},
     failure::Failure,
     output::{self, Table},
 };
 
 /// Runs the command.
-pub(crate) async fn run(api: Api, args: GetArgs) -> Result<(), Failure> {
+pub(crate) async fn run(api: &Api, args: GetArgs) -> Result<(), Failure> {
     let mut found: Resources = match args.at {
-        Some(at) => api.get(&format!("/revisions/{}", at.0)).await?,
+        Some(at) => {
+            let found: Resources = api.get(&format!("/revisions/{}", at.number)).await?;
+            at.called(&found.revision)?;
+            found
+        }
         None => api.get("/resources").await?,
     };
     let kind = args.kind.map(|kind| kind.0.to_string());

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use narrows_console::{Change, Difference, Named, RestoreRequest, Revision, Revisions};
+use narrows_console::{Change, Difference, Named, Resources, RestoreRequest, Revision, Revisions};
 
 use crate::{
-    api::Api,
+    api::{Api, Called as _},
     cli::{RevisionsDiffArgs, RevisionsListArgs, RevisionsRestoreArgs},
     commands::{change, differences},
     failure::Failure,
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// `list`: the latest, newest first.
-pub(crate) async fn list(api: Api, args: RevisionsListArgs) -> Result<(), Failure> {
-    let before = args.before.map(|before| format!("&before={}", before.0)).unwrap_or_default();
+pub(crate) async fn list(api: &Api, args: RevisionsListArgs) -> Result<(), Failure> {
+    let before = args.before.as_ref().map(|before| format!("&before={}", before.number)).unwrap_or_default();
     let found: Revisions = api.get(&format!("/revisions?limit={}{before}", args.limit)).await?;
     if found.items.is_empty() {
         eprintln!("no revisions");
@@ -27,9 +27,13 @@ pub(crate) async fn list(api: Api, args: RevisionsListArgs) -> Result<(), Failur
 }
 
 /// `diff`: line by line.
-pub(crate) async fn diff(api: Api, args: RevisionsDiffArgs) -> Result<(), Failure> {
-    let to = args.to.map(|to| format!("?to={}", to.0)).unwrap_or_default();
-    let found: Difference = api.get(&format!("/revisions/{}/diff{to}", args.from.0)).await?;
+pub(crate) async fn diff(api: &Api, args: RevisionsDiffArgs) -> Result<(), Failure> {
+    let to = args.to.as_ref().map(|to| format!("?to={}", to.number)).unwrap_or_default();
+    let found: Difference = api.get(&format!("/revisions/{}/diff{to}", args.from.number)).await?;
+    args.from.called(&found.from)?;
+    if let Some(to) = &args.to {
+        to.called(&found.to)?;
+    }
     if found.changes.is_empty() {
         eprintln!("nothing is different between revisions {} and {}", found.from, found.to);
     }
@@ -37,18 +41,22 @@ pub(crate) async fn diff(api: Api, args: RevisionsDiffArgs) -> Result<(), Failur
 }
 
 /// `restore`: a change whose aim is an older state.
-pub(crate) async fn restore(api: Api, args: RevisionsRestoreArgs) -> Result<(), Failure> {
+pub(crate) async fn restore(api: &Api, args: RevisionsRestoreArgs) -> Result<(), Failure> {
     let RevisionsRestoreArgs { revision, kind, name, take_over, how } = args;
+    if revision.digest.is_some() {
+        let there: Resources = api.get(&format!("/revisions/{}", revision.number)).await?;
+        revision.called(&there.revision)?;
+    }
     let object = kind.zip(name).map(|(kind, name)| Named { kind: kind.0.to_string(), name });
     let request = RestoreRequest {
         object,
-        base: how.base.map(|base| base.0),
+        base: how.base.as_ref().map(ToString::to_string),
         dry_run: how.dry_run,
         take_over,
         reason: how.reason.clone(),
     };
-    let done: Change = api.post(&format!("/revisions/{}/restore", revision.0), &request).await?;
-    change::print(&done, how.output, how.dry_run)
+    let done: Change = api.post(&format!("/revisions/{}/restore", revision.number), &request).await?;
+    change::print(&done, how.output, how.run())
 }
 
 fn table(found: &Revisions) -> String {
@@ -71,7 +79,7 @@ fn table(found: &Revisions) -> String {
 fn counts(revision: &Revision) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for done in &revision.objects {
-        *counts.entry(differences::done(&done.operation)).or_default() += 1;
+        *counts.entry(differences::done(done.operation)).or_default() += 1;
     }
     let said: Vec<_> = counts.iter().map(|(operation, count)| format!("{count} {operation}")).collect();
     if said.is_empty() { "-".to_owned() } else { said.join(", ") }

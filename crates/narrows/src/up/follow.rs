@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::{certificate, inputs::Resources};
 use crate::{failure::Failure, sources, watch::Watch};
 
-/// How long to wait before a good state that could not be recorded or saved is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// How long to wait before a good state that could not be recorded or saved is tried again; each time twice as long, up to
+/// the longest, for an attempt may leave records.
+const AGAIN: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whether the files can be in force, beside what was last. Asked before anything is started.
 pub(super) fn check(state: &State, resources: &Resources) -> Result<(), Failure> {
@@ -58,12 +60,18 @@ pub(super) async fn resources(
     mut watch: Watch,
     end: CancellationToken,
 ) {
-    let mut pending = Pending::No;
+    let mut current = controller.watch();
+    let (mut pending, mut wait) = (Pending::No, AGAIN);
     loop {
         let again = async {
             match pending {
                 Pending::No => std::future::pending().await,
-                Pending::Yes => tokio::time::sleep(AGAIN).await,
+                Pending::Soon => tokio::time::sleep(wait).await,
+                // What was in the way may be people's, and they may take it away.
+                Pending::Refused => match current.changed().await {
+                    Ok(()) => {}
+                    Err(_) => std::future::pending().await,
+                },
             }
         };
         tokio::select! {
@@ -71,7 +79,12 @@ pub(super) async fn resources(
             () = again => {}
             () = end.cancelled() => return,
         }
+        current.mark_unchanged();
         pending = propose(&controller, &files).await;
+        wait = match pending {
+            Pending::Soon => (wait * 2).min(LONGEST),
+            Pending::No | Pending::Refused => AGAIN,
+        };
     }
 }
 
@@ -84,7 +97,7 @@ async fn propose(controller: &Controller, files: &[PathBuf]) -> Pending {
         Ok(proposal) => proposal,
         Err(failure) => {
             tracing::error!("{failure}");
-            return Pending::Yes;
+            return Pending::Soon;
         }
     };
     match controller.propose(proposal, Requester::files(origin(files)), Run::Real).await {
@@ -92,7 +105,7 @@ async fn propose(controller: &Controller, files: &[PathBuf]) -> Pending {
         Err(ControlError::Refused(Refusal::Problems(problems))) => refused(&problems),
         Err(error) => {
             tracing::error!("{}; it is tried again by itself", Failure::from_control(error));
-            Pending::Yes
+            Pending::Soon
         }
     }
 }
@@ -102,7 +115,7 @@ fn refused(problems: &[Problem]) -> Pending {
         tracing::error!(place = %problem.place, hint = problem.hint, "{}", problem.message);
     }
     tracing::error!(problems = problems.len(), "the files are refused; the last good state stays in force");
-    Pending::No
+    Pending::Refused
 }
 
 /// What is in the files. A file that can't be read does not hide what is wrong with others.
@@ -121,10 +134,13 @@ fn followed(documents: Documents) -> Result<Proposal, Failure> {
     Ok(Proposal::Files(FollowedFiles { documents, directory: directory.display().to_string().into() }))
 }
 
-/// Whether a good state waits to be put in force.
+/// Whether a state of the files waits to be put in force.
 enum Pending {
     No,
-    Yes,
+    /// A good one, which could not be recorded or saved.
+    Soon,
+    /// One that is refused beside what is in force now.
+    Refused,
 }
 
 /// Takes a changed certificate into use until told to end.

@@ -11,14 +11,19 @@ mod live;
 mod plan;
 mod system;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use listenfd::ListenFd;
 use narrows_local::ServerStatus;
 
 use crate::{
+    api,
     cli::{LogFormat, UpArgs},
-    data_dir::DataDir,
+    data_dir::{DataDir, Lock},
     environment::Environment,
     failure::Failure,
     output,
@@ -30,6 +35,8 @@ use system::System;
 
 /// The exit code of a process that a second signal ended.
 const ENDED_BY_SIGNAL: u8 = 130;
+/// How long a command may have the data directory.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the greeting waits for the demo's server.
 const DEMO_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -52,7 +59,7 @@ pub(crate) async fn run(
     let door = handed_over::door(sockets)?;
     let plan = Plan::check(args, door.as_ref().map(HandedOver::address))?;
     let data_dir = DataDir::open_or_create(root)?;
-    let _lock = data_dir.lock()?;
+    let _lock = lock(&data_dir).await?;
     let mut system = tokio::select! {
         started = System::start(&plan, &data_dir, environment, door) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
@@ -69,6 +76,20 @@ pub(crate) async fn run(
         () = signals.next() => Ok(()),
     };
     end(system, signals, failed).await
+}
+
+/// Takes the data directory. A command that has it lets go of it in a moment.
+async fn lock(data_dir: &DataDir) -> Result<Lock, Failure> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match data_dir.lock() {
+            Ok(lock) => return Ok(lock),
+            Err(failure) if Instant::now() >= deadline || api::is_answered(data_dir).await => {
+                return Err(failure);
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 async fn end(system: System, mut signals: Signals, result: Result<(), Failure>) -> Result<ExitCode, Failure> {

@@ -15,7 +15,7 @@ use narrows_local::{
     bridge::{Caps, Timing},
 };
 use narrows_mcp::handle::HandleKeys;
-use narrows_store::{Log, OpenReport, state::State};
+use narrows_store::{Log, OpenReport};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -92,7 +92,7 @@ impl System {
         let installation = data_dir.installation_or(record_id(Timestamp::now(), keys::random()?))?;
         let issuer = installation.issuer(&keys.token_signing)?;
         let mut resources = Resources::read(plan, || demo::write(data_dir, &executable))?;
-        let state = Arc::new(State::open(&data_dir.database()).map_err(Failure::from_store)?);
+        let state = api::open_state(data_dir)?;
         follow::check(&state, &resources)?;
         let certificate = Certificate::read(plan)?;
         let doors = Doors::open(plan, door, certificate.as_ref()).await?;

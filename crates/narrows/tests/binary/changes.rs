@@ -124,7 +124,9 @@ fn the_words_of_changes() {
         &["revisions", "restore", "2", "role", "extra", "--dry-run"],
         &["revisions", "restore", "2", "role", "nobody"],
         &["revisions", "restore", "3", "--reason", "back"],
+        &["get", "--at", "2"],
         &["get", "--at", "2-0123456789abcdef"],
+        &["get", "--at", "2-x"],
         &["get"],
         &["audit", "search", "--kind", "server.deployed"],
     ];
@@ -171,14 +173,26 @@ fn a_change_is_in_force_while_up_runs() {
         );
     }
     place.write("r.yaml", &resources(&place, &[(ALICE, "todo_list")]));
-    let clock = || up.call("dev/demo", &token, "clock", "{}").status;
-    eventually(|| (clock() == 403).then_some(())).expect("the file's change came into force");
+    let clock = |up: &Up| up.call("dev/demo", &token, "clock", "{}").status;
+    eventually(|| (clock(&up) == 403).then_some(())).expect("the file's change came into force");
     assert_eq!(write(), 200, "and the other grant stays");
     // A file that names what is the API's, differently, is refused whole.
     let mut up = up;
-    place.write("r.yaml", &(followed + "---\n" + &grant("demo", "clock")));
+    let conflicting = followed + "---\n" + &grant("demo", "clock");
+    place.write("r.yaml", &conflicting);
     up.wait_for("McpRole `extra` is managed through the API and is different there");
     let before = in_force(&place);
+    // Once what was in its way is gone, it comes into force by itself.
+    done(&place, &["delete", "binding", "extra"]);
+    done(&place, &["delete", "role", "extra"]);
+    eventually(|| (clock(&up) == 200).then_some(())).expect("the file's state came into force");
+    done(&place, &["revisions", "list"]);
+    place.write("r.yaml", &resources(&place, &[(ALICE, "todo_list")]));
+    eventually(|| (clock(&up) == 403).then_some(())).expect("the file's change came into force");
+    done(&place, &["apply", "-f", "grant.yaml"]);
+    assert_eq!(sorted(in_force(&place)), sorted(before.clone()));
+    place.write("r.yaml", &conflicting);
+    up.wait_for_another("McpRole `extra` is managed through the API and is different there");
     up.stop();
     // Without `up`, and after it, the same is there.
     assert_eq!(in_force(&place), before);
@@ -208,7 +222,7 @@ fn what_followed_a_file_comes_back_by_the_file() {
         assert_eq!(refused.code, Some(1), "{}", refused.stdout);
         let file = place.path("r.yaml").display().to_string();
         assert!(
-            refused.stderr.contains(&format!("GovernedNamespace `lab` follows `{file}`")),
+            refused.stderr.contains(&format!("GovernedNamespace `lab` followed `{file}`")),
             "{}",
             refused.stderr
         );
@@ -221,6 +235,71 @@ fn what_followed_a_file_comes_back_by_the_file() {
     let list = done(&place, &["revisions", "list", "-n", "1"]);
     assert!(list.contains("1 adopted"), "{list}");
     assert_eq!(sorted(in_force(&place)), sorted(by_the_record(&place)));
+}
+
+/// The socket answers whoever shows that it can read the installation's keys, and nobody else of the same account.
+#[test]
+fn the_socket_alone_is_no_permission() {
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::{fs::MetadataExt as _, net::UnixStream},
+    };
+    let place = Place::new();
+    place.write("r.yaml", &resources(&place, &[(ALICE, "clock")]));
+    let up = Up::start(&place, &["-f", "r.yaml"]);
+    let (socket, key) = (place.data().join("run/api.sock"), place.data().join("keys/api.key"));
+    for path in [&socket, &key] {
+        assert_eq!(std::fs::metadata(path).unwrap().mode() & 0o777, 0o600, "{}", path.display());
+    }
+    let key = std::fs::read_to_string(key).unwrap();
+    let ask = |authorization: &str| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        let head = "GET /api/v1/resources HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        write!(stream, "{head}{authorization}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(ask(&format!("Authorization: Bearer {key}\r\n")), "HTTP/1.1 200 OK");
+    let other = key.replace(|letter: char| letter == key.chars().next().unwrap(), "g");
+    for wrong in [
+        "",
+        "Authorization: Bearer \r\n",
+        &format!("Authorization: Bearer {other}\r\n"),
+        &format!("Authorization: {key}\r\n"),
+    ] {
+        assert_eq!(ask(wrong), "HTTP/1.1 401 Unauthorized", "{wrong}");
+    }
+    up.stop();
+    assert!(!socket.exists(), "it is taken away at the end");
+    // Another start has another key.
+    let up = Up::start(&place, &["-f", "r.yaml"]);
+    assert_ne!(std::fs::read_to_string(place.data().join("keys/api.key")).unwrap(), key);
+    up.stop();
+}
+
+/// A command has the data directory for a moment: a start meanwhile waits, and is not told that another `up` is there.
+#[test]
+fn a_start_waits_for_a_command() {
+    let place = Place::new();
+    place.write("r.yaml", &resources(&place, &[(ALICE, "clock")]));
+    Up::start(&place, &["-f", "r.yaml"]).stop();
+    let lock = std::fs::File::options().write(true).open(place.data().join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let held = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(800));
+        drop(lock);
+    });
+    let begin = Instant::now();
+    let up = Up::start(&place, &["-f", "r.yaml"]);
+    assert!(begin.elapsed() > Duration::from_millis(700), "it did not wait");
+    held.join().unwrap();
+    // One that another `up` has is not waited for.
+    let begin = Instant::now();
+    let refused = place.run(&["up", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+    up.stop();
 }
 
 /// Whatever moment it is killed at, a change is there whole or not at all, and the record says which.

@@ -186,6 +186,14 @@ impl Up {
         .unwrap_or_else(|| panic!("`up` did not say {text:?}:\n{}", self.said()))
     }
 
+    /// Waits for one more line with this text than there are.
+    pub(crate) fn wait_for_another(&mut self, text: &str) {
+        let count = |up: &Self| up.said().lines().filter(|line| line.contains(text)).count();
+        let before = count(self);
+        eventually(|| (count(self) > before).then_some(()))
+            .unwrap_or_else(|| panic!("`up` did not say {text:?} again:\n{}", self.said()));
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }

@@ -129,7 +129,7 @@ pub struct Log {
 
 impl Log {
     /// Opens or begins the log of `options.writer` below `directory`. When it returns, what a crash left open is
-    /// closed and this opening is recorded, durably.
+    /// closed, as far as it is known what became of it, and this opening is recorded, durably.
     ///
     /// # Errors
     /// [`StoreError`]: not writable, written by another process, damaged, or signed by another key.

@@ -2,7 +2,7 @@
 //! log says itself that it was opened and what was found.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -107,10 +107,11 @@ fn write_opening(
     segments: &mut Segments,
 ) -> Result<(OpenReport, OpenIntents), StoreError> {
     let wrap = |source| StoreError::io("write", directory)(source);
+    let mut known = HashMap::new();
     let mut report =
         OpenReport { records: found.open.position, truncated_bytes: found.torn, ..OpenReport::default() };
     for (intent, place) in &found.open.open {
-        match closing(directory, options, *intent, *place).map_err(wrap)? {
+        match closing(directory, options, &mut known, *intent, *place).map_err(wrap)? {
             Some((Fate::Unknown, _)) => report.closed_unknown += 1,
             Some((Fate::Applied | Fate::Aborted, _)) => report.closed_changes += 1,
             None => {}
@@ -128,7 +129,8 @@ fn write_opening(
     batch.push(Pairing::Event, &opened, None);
     let mut open = BTreeMap::new();
     for (intent, place) in &found.open.open {
-        let Some((_, closing)) = closing(directory, options, *intent, *place).map_err(wrap)? else {
+        let Some((_, closing)) = closing(directory, options, &mut known, *intent, *place).map_err(wrap)?
+        else {
             open.insert(*intent, *place);
             continue;
         };
@@ -174,10 +176,11 @@ enum Fate {
     Aborted,
 }
 
-/// None if what became of it can't be known yet.
+/// None if what became of it can't be known yet. `known` are the changes that were asked about.
 fn closing(
     directory: &Path,
     options: &LogOptions,
+    known: &mut HashMap<String, Option<bool>>,
     intent: u64,
     place: Place,
 ) -> io::Result<Option<(Fate, Vec<u8>)>> {
@@ -188,7 +191,8 @@ fn closing(
     let repeated = repeated.unwrap_or_default();
     let fate = match repeated.change_id() {
         None => Fate::Unknown,
-        Some(change) => match (options.applied)(&change) {
+        // Of one change there may be thousands of intents.
+        Some(change) => match *known.entry(change).or_insert_with_key(|change| (options.applied)(change)) {
             Some(true) => Fate::Applied,
             Some(false) => Fate::Aborted,
             None => return Ok(None),

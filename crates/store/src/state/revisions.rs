@@ -4,7 +4,7 @@ use narrows_core::{
     change::Managers,
     ports::{RevisionEntry, Revisions, SavedRevision, StateError},
 };
-use rusqlite::{OptionalExtension as _, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params, types::Type};
 use serde::de::DeserializeOwned;
 
 use super::{At, State, file_at, timestamp};
@@ -75,7 +75,8 @@ impl State {
         self.connection()
             .execute(
                 "INSERT INTO snapshots (number, published_at, digest, resources, managers, change)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6
+                 WHERE NOT EXISTS (SELECT 1 FROM aborted WHERE change = ?6 ->> '$.id')",
                 params![
                     number.cast_signed(),
                     saved_at.as_microsecond(),
@@ -85,20 +86,36 @@ impl State {
                     change.as_ref().map(text).transpose().map_err(StoreError::database(&self.path))?,
                 ],
             )
-            .map(drop)
+            .and_then(
+                |saved| if saved == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(saved)) },
+            )
             .map_err(StoreError::database(&self.path))
     }
 
-    /// Whether the change of this id led to a revision.
+    /// Whether the change of this id led to a revision. If not, that is written down: what a failed write may have left in
+    /// SQLite's own log is overwritten by it, and a save that is still on its way is refused.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn is_applied(&self, change: &str) -> Result<bool, StoreError> {
-        self.connection()
-            .query_row("SELECT 1 FROM snapshots WHERE change ->> '$.id' = ?1", [change], |_| Ok(()))
-            .optional()
-            .map(|found| found.is_some())
-            .map_err(StoreError::database(&self.path))
+    pub fn settle(&self, change: &str) -> Result<bool, StoreError> {
+        let ask = |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let applied = transaction
+                // With both terms, the index is used.
+                .query_row(
+                    "SELECT 1 FROM snapshots WHERE change IS NOT NULL AND change ->> '$.id' = ?1",
+                    [change],
+                    |_| Ok(()),
+                )
+                .optional()?
+                .is_some();
+            if !applied {
+                transaction.execute("INSERT OR REPLACE INTO aborted (change) VALUES (?1)", [change])?;
+            }
+            transaction.commit()?;
+            Ok(applied)
+        };
+        ask(&mut self.connection()).map_err(StoreError::database(&self.path))
     }
 }
 
@@ -119,8 +136,8 @@ impl Revisions for State {
         self.save_revision(revision).map_err(state_error)
     }
 
-    fn is_applied(&self, change: &str) -> Result<bool, StateError> {
-        Self::is_applied(self, change).map_err(state_error)
+    fn settle(&self, change: &str) -> Result<bool, StateError> {
+        Self::settle(self, change).map_err(state_error)
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) const STEPS: [&str; 2] = [
     -- Both are null for states of the version before: who managed what was not written down.
     ALTER TABLE snapshots ADD COLUMN managers TEXT; -- JSON: each resource that follows a file, and the file
     ALTER TABLE snapshots ADD COLUMN change TEXT; -- JSON: what led to the state
+    CREATE TABLE aborted (change TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; -- changes that came to nothing
     CREATE UNIQUE INDEX snapshots_change ON snapshots (change ->> '$.id') WHERE change IS NOT NULL;
 ",
 ];

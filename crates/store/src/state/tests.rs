@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use narrows_core::{
-    change::Managers,
+    change::{Managers, Operation},
     ports::{RevisionEntry, SavedChange, SavedRevision},
     resource::{ObjectKey, ResourceKind},
 };
@@ -22,7 +22,7 @@ fn revision(number: u64, seconds: i64) -> SavedRevision {
         actor: "alice".to_owned(),
         origin: "files".to_owned(),
         reason: number.is_multiple_of(2).then(|| "because".to_owned()),
-        objects: vec![(key("dev/files"), "update".to_owned())],
+        objects: vec![(key("dev/files"), Operation::Update)],
     };
     SavedRevision {
         number,
@@ -89,8 +89,22 @@ fn revisions_are_listed_and_changes_found() {
     check(Some(4), 2, &[3, 2]);
     check(Some(2), 9, &[1]);
     check(Some(1), 9, &[]);
-    assert!(state.is_applied("id3").unwrap());
-    assert!(!state.is_applied("id6").unwrap());
+    assert!(state.settle("id3").unwrap());
+    assert!(!state.settle("id6").unwrap());
+    assert!(!state.settle("id6").unwrap(), "and again");
+    // What was settled as not applied stays so, also if its save comes late.
+    assert!(matches!(state.save_revision(&revision(6, 10)), Err(StoreError::Database { .. })));
+    assert!(!state.settle("id6").unwrap());
+    assert!(state.settle("id3").unwrap(), "an applied one is not aborted");
+    let plan: String = state
+        .connection()
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT 1 FROM snapshots WHERE change IS NOT NULL AND change ->> '$.id' = 'x'",
+            [],
+            |row| row.get("detail"),
+        )
+        .unwrap();
+    assert!(plan.contains("SEARCH") && plan.contains("snapshots_change"), "{plan}");
     // A change leads to one state.
     let again = SavedRevision { number: 6, ..revision(5, 10) };
     assert!(matches!(state.save_revision(&again), Err(StoreError::Database { .. })));

@@ -62,7 +62,7 @@ fn row(entry: &Entry, record: &Value) -> Vec<String> {
         kind,
         who,
         object,
-        format!("{} {subject}", text("/request/method")).trim().to_owned(),
+        format!("{}{} {subject}", text("/request/method"), text("/change/operation")).trim().to_owned(),
         decision.trim().to_owned(),
         outcome,
     ]

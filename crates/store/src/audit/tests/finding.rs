@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::audit::state::by_reading;
 
 fn value(entry: &Entry) -> Value {
     serde_json::from_str(&entry.line).unwrap()
@@ -177,7 +178,12 @@ async fn the_last_revision_is_the_newest_that_a_record_names() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), options()).unwrap();
     let check = |expected: Option<&str>| {
-        assert_eq!(last_revision(directory.path()).unwrap().as_deref(), expected);
+        for expects in [expected.unwrap_or(""), "something else"] {
+            let found = last_revision(directory.path(), "local", |last| last == expects).unwrap();
+            assert_eq!(found.as_deref(), expected);
+        }
+        assert_eq!(by_reading(directory.path(), "local").unwrap().as_deref(), expected);
+        assert_eq!(last_revision(directory.path(), "other", |_| false).unwrap(), None);
     };
     let append = async |record: Value| {
         log.append(Pairing::Event, record.to_string().into_bytes()).await.unwrap();
@@ -192,4 +198,8 @@ async fn the_last_revision_is_the_newest_that_a_record_names() {
     check(Some("2-b"));
     append(json!({ "kind": "change.applied", "change": { "revision": "3-e" } })).await;
     check(Some("3-e"));
+    // An outcome that was lost is closed after those of newer revisions.
+    append(json!({ "kind": "change.applied", "change": { "revision": "2-b" } })).await;
+    let found = last_revision(directory.path(), "local", |last| last == "3-e").unwrap();
+    assert_eq!(found.as_deref(), Some("3-e"));
 }
