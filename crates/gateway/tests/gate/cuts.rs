@@ -1,14 +1,12 @@
 //! What goes beyond a bound is counted under its reason, once, and what is within it is not.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use narrows_gateway::{Limits, admin};
+use narrows_gateway::Limits;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
-    task::JoinSet,
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     framing::{CALL, RESULT, call, send},
@@ -20,13 +18,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Those counted until now, with how many: `slow_head 1`.
 async fn counted(world: &World) -> Vec<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(admin::serve(Arc::clone(&world.gateway), listener, CancellationToken::new()));
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
+    let text = world.operator("/metrics").await;
     let lines = text.lines().filter_map(|line| line.strip_prefix("narrows_cut_total{reason=\""));
     lines.map(|line| line.replace("\"}", "")).filter(|line| !line.ends_with(" 0")).collect()
 }

@@ -15,6 +15,7 @@ mod limits;
 mod parting;
 mod stateless;
 mod streams;
+mod telling;
 mod world;
 
 use std::{

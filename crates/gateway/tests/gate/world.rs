@@ -21,10 +21,14 @@ use narrows_core::{
     resource::{SourceFile, parse_files},
 };
 use narrows_egress::AddressPolicy;
-use narrows_gateway::{Gateway, Limits, Listener, Parts, Settings, identity};
+use narrows_gateway::{Gateway, Limits, Listener, Parts, Settings, admin, identity, telemetry::Spans};
 use narrows_mcp::handle::HandleKeys;
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The record, kept in memory, that can be told to fail.
@@ -42,6 +46,10 @@ pub(crate) enum LogMode {
     Hangs,
     /// Takes 300 ms.
     Late,
+}
+
+fn full() -> AppendError {
+    AppendError::Unwritable { reason: "no space left on device".into() }
 }
 
 impl MemoryLog {
@@ -91,9 +99,7 @@ impl AuditLog for MemoryLog {
                 let index = self.push(pairing, &line);
                 Box::pin(async move { Ok(index) })
             }
-            LogMode::Refuses => {
-                Box::pin(async { Err(AppendError::Unwritable { reason: "no space left on device".into() }) })
-            }
+            LogMode::Refuses => Box::pin(async { Err(full()) }),
             LogMode::Hangs => Box::pin(std::future::pending()),
             LogMode::Late => {
                 let index = self.push(pairing, &line);
@@ -111,7 +117,10 @@ impl AuditLog for MemoryLog {
     }
 
     fn health(&self) -> Result<(), AppendError> {
-        Ok(())
+        match *self.mode.lock().unwrap() {
+            LogMode::Refuses => Err(full()),
+            LogMode::Works | LogMode::Hangs | LogMode::Late => Ok(()),
+        }
     }
 }
 
@@ -267,6 +276,11 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::traced(limits, None).await
+    }
+
+    /// The same, with spans.
+    pub(crate) async fn traced(limits: Limits, spans: Option<Arc<dyn Spans>>) -> Self {
         let server = Arc::new(Server::default());
         let mut tasks = JoinSet::new();
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -308,7 +322,7 @@ impl World {
             upstream_tls: tls,
             socket_of: Arc::new(|_| PathBuf::from("/nonexistent")),
             clock: jiff::Timestamp::now,
-            spans: None,
+            spans,
         });
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&gateway), stop.clone());
@@ -381,7 +395,7 @@ impl World {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
-        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let mut driver = JoinSet::new();
@@ -391,6 +405,19 @@ impl World {
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body, _driver: driver }
+    }
+
+    /// What the operator's listener answers, head and body.
+    pub(crate) async fn operator(&self, path: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(admin::serve(Arc::clone(&self.gateway), listener, CancellationToken::new()));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
     }
 
     /// Tells the gateway to end, as a signal does.
