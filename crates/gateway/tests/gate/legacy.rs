@@ -165,6 +165,13 @@ async fn an_intent_that_nobody_waits_for_is_closed_at_the_end() {
     );
 }
 
+/// Each record has an id of its own, the full length of one.
+pub(crate) fn assert_ids_differ(records: &[serde_json::Value]) {
+    let ids: std::collections::BTreeSet<_> =
+        records.iter().filter_map(|record| record["id"].as_str()).collect();
+    assert!(ids.len() == records.len() && ids.iter().all(|id| id.len() == 36), "{ids:?}");
+}
+
 #[tokio::test]
 async fn what_is_not_granted_never_reaches_the_server_and_is_recorded() {
     let world = World::start().await;
@@ -210,6 +217,7 @@ async fn what_is_not_granted_never_reaches_the_server_and_is_recorded() {
     assert_eq!(records[7]["decision"]["rule"], "no grant");
     assert_eq!(records[7]["request"]["tool"], "read_file");
     assert_eq!(records[8]["decision"]["rule"], "unknown server");
+    assert_ids_differ(&records);
     world.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! What a client may take, at the bytes.
+//! What a client may take, at the bytes, and what a server may.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use super::{
-    framing::{RESULT, call},
-    world::{World, json},
+    framing::{CALL, RESULT, call},
+    legacy::open,
+    world::{Script, World, events, json},
 };
 
 /// A connection whose client asks and asks, and reads nothing, is idle: with a token or without one.
@@ -80,5 +81,61 @@ async fn bodies_under_way_have_so_much_room_and_one_principal_a_share() {
     world.server.will(json(RESULT));
     again.write_all(rest.as_bytes()).await.unwrap();
     assert!(response(&mut again).await.starts_with("http/1.1 200"));
+    world.stop().await;
+}
+
+/// A server that goes beyond a bound is not waited for, and the client is told: by a status, or by the stream's last
+/// message.
+#[tokio::test]
+async fn a_server_may_take_so_much_time_and_room() {
+    const LIST: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
+    let long = "x".repeat(2000);
+    let list = format!(r#"{{"jsonrpc":"2.0","id":$id,"result":{{"tools":[],"_meta":{{"a":"{long}"}}}}}}"#);
+    let said = format!(
+        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{long}\"}}}}\n\n"
+    );
+    let short = Duration::from_millis(100);
+    let slow = Script { pieces: vec![(Duration::from_secs(20), RESULT.to_owned())], ..json("") };
+    for (limits, script, body, status, expected) in [
+        (Limits { buffered_bytes: 1000, ..Limits::default() }, json(list), LIST, 502, "it is too large"),
+        (Limits { upstream_idle_timeout: short, ..Limits::default() }, slow, CALL, 502, "it stood still"),
+        (
+            Limits { response_bytes: 1000, ..Limits::default() },
+            Script { hold_open: true, ..events(&[&said]) },
+            CALL,
+            200,
+            "event stream is too large",
+        ),
+        (
+            Limits { upstream_idle_timeout: short, keep_alive: short, ..Limits::default() },
+            Script { hold_open: true, ..events(&[]) },
+            CALL,
+            200,
+            "event stream stood still",
+        ),
+    ] {
+        let world = World::with(limits).await;
+        let token = world.token("ann", "readers");
+        world.server.will(script);
+        let asked = async {
+            let answer = world.post(&token, &[], body).await;
+            (answer.status, answer.text().await)
+        };
+        let told = tokio::time::timeout(Duration::from_secs(5), asked).await.expect(expected);
+        assert!(told.0 == status && told.1.contains(expected), "{expected}: {told:?}");
+        let last = world.log.records().last().unwrap()["outcome"].clone();
+        assert_eq!(last["status"], "error", "{expected}: {last}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_lasts_so_long() {
+    let limits = Limits { session_lifetime: Duration::from_secs(1), ..Limits::default() };
+    let world = World::with(limits).await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(world.post(&token, &[("mcp-session-id", session.as_str())], CALL).await.status, 404);
     world.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{
-    legacy::open,
+    legacy::{assert_ids_differ, open},
     world::{Answer, ROLES, Script, World, events, status},
 };
 
@@ -117,6 +117,7 @@ async fn a_server_may_not_ask_the_client_what_no_role_grants() {
     assert!(!summary.contains(&"request.admitted elicitation/create".to_owned()), "{summary:?}");
     assert!(summary.contains(&"request.admitted response".to_owned()), "{summary:?}");
     assert!(summary.contains(&"request.completed tools/call error".to_owned()), "{summary:?}");
+    assert_ids_differ(&world.log.records());
     world.stop().await;
 }
 
@@ -194,6 +195,28 @@ async fn a_stream_ends_when_its_token_is_revoked() {
     while let Some(Ok(_)) = listening.piece().await {}
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(world.post(&token, &[], CALL).await.status, 401);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_server_is_replaced() {
+    let world = World::start().await;
+    let token = world.token("ann", "readers");
+    let session = open(&world, &token).await;
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
+    world.server.will(held(&[said]));
+    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
+    next(&mut listening).await;
+    let begun = Instant::now();
+    world.publish_at("127.0.0.1:9".parse().unwrap(), "enforce", ROLES);
+    while let Some(Ok(piece)) = listening.piece().await {
+        assert_eq!(piece, ":\n\n");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    while world.log.open() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(world.log.records().last().unwrap()["outcome"]["error"], "the server was replaced");
     world.stop().await;
 }
 
@@ -310,6 +333,7 @@ async fn a_change_in_the_first_moments_of_a_request_counts() {
     assert_eq!(answer.status, 403);
     assert_eq!(world.server.seen().len(), before);
     assert_eq!(world.log.summary().last().unwrap(), "request.completed tools/call cancelled");
+    assert_eq!(world.log.records().last().unwrap()["outcome"]["error"], "the grant was withdrawn");
     world.stop().await;
 }
 

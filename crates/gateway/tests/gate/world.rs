@@ -353,11 +353,15 @@ impl World {
 
     /// Publishes the server with these roles.
     pub(crate) fn publish(&self, mode: &str, roles: &str) {
+        self.publish_at(self.upstream, mode, roles);
+    }
+
+    /// The same, with the server at another address.
+    pub(crate) fn publish_at(&self, server: SocketAddr, mode: &str, roles: &str) {
         let text = format!(
             "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: {{ name: dev }}\nspec: {{ mode: {mode} }}\n\
              ---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: files }}\n\
-             spec: {{ transport: http, url: \"http://{}/mcp\" }}\n{roles}",
-            self.upstream
+             spec: {{ transport: http, url: \"http://{server}/mcp\" }}\n{roles}"
         );
         let set = parse_files(&[SourceFile { name: "test.yaml".into(), text }]).unwrap();
         let number = self.published.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
