@@ -240,6 +240,8 @@ async fn a_stream_that_breaks_off_ends_with_an_error_and_is_recorded_as_one() {
         assert_eq!(got.len(), 1, "{bad}: {got:?}");
         assert_eq!((&got[0]["id"], &got[0]["error"]["code"]), (&json!("c-1"), &json!(-31502)), "{bad}");
         assert_eq!(world.log.summary().last().unwrap(), "request.completed tools/call error");
+        let recorded = world.log.records().last().unwrap()["request"]["id"].clone();
+        assert_eq!(got[0]["error"]["data"]["requestId"], recorded, "{bad}");
     }
     // One that can be resumed is cut off: the client asks for the rest.
     world.server.will(events(&["id: e1\ndata:\n\n", "data: not json\n\n"]));
