@@ -244,7 +244,10 @@ async fn a_stream_that_breaks_off_ends_with_an_error_and_is_recorded_as_one() {
         assert_eq!(got[0]["error"]["data"]["requestId"], recorded, "{bad}");
     }
     // One that can be resumed is cut off: the client asks for the rest.
-    world.server.will(events(&["id: e1\ndata:\n\n", "data: not json\n\n"]));
+    let mut resumable = events(&["id: e1\ndata:\n\n", "data: not json\n\n"]);
+    // Not before its head is on its way, without which it is no stream.
+    resumable.pieces[1].0 = Duration::from_millis(200);
+    world.server.will(resumable);
     let mut answer = world.post(&token, &[], CALL).await;
     let mut cut = false;
     while let Some(piece) = answer.piece().await {
