@@ -152,12 +152,7 @@ async fn a_listener_over_http_1_has_the_connection_for_itself() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(world.log.open(), 1);
     drop(stream);
-    let closed = async {
-        while world.log.open() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(2), closed).await.expect("the stream's outcome is recorded");
+    world.closed().await;
     assert_eq!(world.log.summary().iter().filter(|line| line.contains("admitted http/GET")).count(), 1);
     world.end();
     world.has_ended().await;

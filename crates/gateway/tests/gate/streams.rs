@@ -213,12 +213,7 @@ async fn a_stream_ends_when_its_server_is_replaced() {
         assert_eq!(piece, ":\n\n");
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    let closed = async {
-        while world.log.open() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(2), closed).await.expect("the stream's outcome is recorded");
+    world.closed().await;
     assert_eq!(world.log.records().last().unwrap()["outcome"]["error"], "the server was replaced");
     world.stop().await;
 }

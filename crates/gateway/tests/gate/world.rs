@@ -411,6 +411,16 @@ impl World {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body, _driver: driver }
     }
 
+    /// Waits until each intent has its outcome.
+    pub(crate) async fn closed(&self) {
+        let closed = async {
+            while self.log.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), closed).await.expect("each intent has its outcome");
+    }
+
     /// What the operator's listener answers, head and body.
     pub(crate) async fn operator(&self, path: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
