@@ -84,9 +84,12 @@ async fn lock(data_dir: &DataDir) -> Result<Lock, Failure> {
     loop {
         match data_dir.lock() {
             Ok(lock) => return Ok(lock),
-            Err(failure) if Instant::now() >= deadline || api::is_answered(data_dir).await => {
-                return Err(failure);
+            Err(_) if api::is_answered(data_dir).await => {
+                let directory = data_dir.root().display();
+                return Err(Failure::new(format!("another `narrows up` is running on `{directory}`"))
+                    .hint("stop it first, or give this one a directory of its own with `--data-dir DIR`"));
             }
+            Err(failure) if Instant::now() >= deadline => return Err(failure),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

@@ -298,6 +298,7 @@ fn a_start_waits_for_a_command() {
     let begin = Instant::now();
     let refused = place.run(&["up", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
     assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another `narrows up` is running on"), "{}", refused.stderr);
     assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
     up.stop();
 }
