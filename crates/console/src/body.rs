@@ -70,10 +70,11 @@ impl Query {
             }
             // Names of resources and numbers need no escaping; what needs it is none of them.
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-            if !value.replace("%2F", "/").replace("%2f", "/").bytes().all(plain) {
+            let value = value.replace("%2F", "/").replace("%2f", "/");
+            if !value.bytes().all(plain) {
                 return wrong(format!("the value of `{name}` has characters that no name has"));
             }
-            members.push((name.to_owned(), value.replace("%2F", "/").replace("%2f", "/")));
+            members.push((name.to_owned(), value));
         }
         Ok(Self(members))
     }

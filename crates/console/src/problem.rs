@@ -162,7 +162,7 @@ impl From<ControlError> for Problem {
 
 impl From<ControlError> for Refused {
     fn from(error: ControlError) -> Self {
-        let said = said(&error);
+        let said = problem::with_sources(&error);
         let new = |kind| Self::new(kind).detail(said.clone());
         let disk = |kind, state: &narrows_core::ports::StateError| match state.hint {
             Some(hint) => new(kind).hint(hint),
@@ -225,17 +225,6 @@ fn refused(refusal: &Refusal) -> Refused {
             refused
         }
     }
-}
-
-/// An error with its sources.
-fn said(error: &ControlError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Refused {

@@ -103,7 +103,7 @@ impl Documents {
 
     /// Nothing is in them, not even something that is wrong.
     pub fn is_empty(&self) -> bool {
-        self.set.objects().is_empty() && self.places.is_empty() && self.problems.is_empty()
+        self.set.is_empty() && self.places.is_empty() && self.problems.is_empty()
     }
 
     /// The documents, and what of `base` they don't replace, as one set.

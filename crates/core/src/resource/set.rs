@@ -31,6 +31,16 @@ impl ResourceSet {
         self.providers.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
+    /// Whether there is nothing in it at all.
+    pub fn is_empty(&self) -> bool {
+        let Self { namespaces, servers, roles, bindings, providers } = self;
+        namespaces.is_empty()
+            && servers.is_empty()
+            && roles.is_empty()
+            && bindings.is_empty()
+            && providers.is_empty()
+    }
+
     /// Compact JSON with sorted keys, resources sorted by name: equal sets have equal texts.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ struct Said {
 /// Runs the command.
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     match (load(&args.files), args.output) {
-        (Ok(set), format) if is_empty(&set) => {
+        (Ok(set), format) if set.is_empty() => {
             match format {
                 OutputFormat::Table => {}
                 OutputFormat::Json | OutputFormat::Yaml => {
@@ -88,16 +88,6 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<ResourceSet, Vec<Problem>> {
             Err(problems)
         }
     }
-}
-
-/// Whether there is nothing in it at all.
-pub(crate) fn is_empty(set: &ResourceSet) -> bool {
-    let ResourceSet { namespaces, servers, roles, bindings, providers, .. } = set;
-    namespaces.is_empty()
-        && servers.is_empty()
-        && roles.is_empty()
-        && bindings.is_empty()
-        && providers.is_empty()
 }
 
 fn count(set: &ResourceSet) -> Counts {

@@ -11,8 +11,6 @@ use narrows_core::policy::Snapshot;
 use narrows_gateway::{Gateway, identity::Authenticator};
 use narrows_local::LocalServers;
 
-use crate::commands::check;
-
 /// The parts that follow the state.
 pub(super) struct Followers {
     local: Arc<LocalServers>,
@@ -38,7 +36,7 @@ impl Live for Followers {
         self.local.apply(&snapshot.resources().servers);
         self.authenticator.reload(snapshot.resources());
         self.gateway.publish(Arc::clone(snapshot));
-        let empty = check::is_empty(snapshot.resources());
+        let empty = snapshot.resources().is_empty();
         // That the first state is empty is said at start.
         if empty && !self.empty.swap(empty, Ordering::Relaxed) {
             tracing::warn!("nothing is configured any more: every request is denied");

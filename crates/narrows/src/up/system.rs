@@ -29,7 +29,6 @@ use super::{
 };
 use crate::{
     api,
-    commands::check,
     data_dir::DataDir,
     environment::Environment,
     failure::Failure,
@@ -152,7 +151,7 @@ impl System {
         let socket = api::Socket::open(data_dir)?;
         // Connections wait until then, and the first calls find the servers that are up in a moment.
         local.settled(SETTLING).await;
-        let is_empty = check::is_empty(&control.current().borrow().resources);
+        let is_empty = control.current().borrow().resources.is_empty();
         let admin_address = doors.admin_address;
         let tasks = Tasks::start(gateway, doors, control, socket, resources, certificate);
         let kept = Kept { log, local, authenticator, telemetry };

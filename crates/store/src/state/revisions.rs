@@ -3,6 +3,7 @@
 use narrows_core::{
     change::Managers,
     ports::{RevisionEntry, Revisions, SavedRevision, StateError},
+    problem::with_sources,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params, types::Type};
 use serde::de::DeserializeOwned;
@@ -143,13 +144,7 @@ impl Revisions for State {
 
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err by name")]
 fn state_error(error: StoreError) -> StateError {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        message.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    StateError { message, hint: error.hint() }
+    StateError { message: with_sources(&error), hint: error.hint() }
 }
 
 /// The first four columns.
