@@ -46,7 +46,7 @@ use std::{
     ffi::OsString, future::Future, net::SocketAddr, os::fd::AsFd, path::PathBuf, sync::Arc, time::Duration,
 };
 
-use narrows_core::resource::StdioServer;
+use narrows_core::{problem::with_sources, resource::StdioServer};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -242,24 +242,12 @@ async fn orchestrated(
     })
     .await;
     if let Err(error) = &result {
-        refused.send_replace(Health::Refused { reason: in_full(error) });
+        refused.send_replace(Health::Refused { reason: with_sources(error) });
     }
     // When nobody can change it any more, the last word is written and the task ends.
     drop(refused);
     while tasks.join_next().await.is_some() {}
     result
-}
-
-/// An error with its sources, as one text.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Writes each change, until there can be none.
