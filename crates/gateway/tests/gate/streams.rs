@@ -28,6 +28,17 @@ fn held(pieces: &[&str]) -> Script {
     Script { hold_open: true, ..events(pieces) }
 }
 
+const NOTE: &str = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
+
+/// A listening stream of a new session, after its first event.
+async fn listening(world: &World, token: &str) -> Answer {
+    let session = open(world, token).await;
+    world.server.will(held(&[NOTE]));
+    let mut listening = world.send("GET", token, &[("mcp-session-id", session.as_str())], "").await;
+    next(&mut listening).await;
+    listening
+}
+
 async fn next(answer: &mut Answer) -> String {
     loop {
         let piece = answer.piece().await.expect("the stream goes on").expect("no cut");
@@ -131,9 +142,7 @@ async fn a_withdrawn_grant_cuts_streams_and_calls_within_a_second() {
     world.server.will(held(&[note]));
     let mut listening = world.send("GET", &token, &header, "").await;
     assert_eq!(messages(&next(&mut listening).await)[0]["method"], "notifications/tools/list_changed");
-    world
-        .server
-        .will(held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]));
+    world.server.will(held(&[NOTE]));
     let mut calling = world.post(&token, &header, CALL).await;
     next(&mut calling).await;
 
@@ -162,12 +171,7 @@ async fn a_withdrawn_grant_cuts_streams_and_calls_within_a_second() {
 async fn a_stream_ends_with_its_token() {
     let world = World::start().await;
     let token = super::issue(&world.issuer, "ann", "readers", 2);
-    let session = open(&world, &token).await;
-    world
-        .server
-        .will(held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]));
-    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
-    next(&mut listening).await;
+    let mut listening = listening(&world, &token).await;
     let begun = Instant::now();
     while let Some(Ok(piece)) = listening.piece().await {
         assert_eq!(piece, ":\n\n");
@@ -180,11 +184,7 @@ async fn a_stream_ends_with_its_token() {
 async fn a_stream_ends_when_its_token_is_revoked() {
     let world = World::start().await;
     let token = world.token("ann", "readers");
-    let session = open(&world, &token).await;
-    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
-    world.server.will(held(&[said]));
-    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
-    next(&mut listening).await;
+    let mut listening = listening(&world, &token).await;
     let begun = Instant::now();
     let revocation = narrows_gateway::identity::Revocation::Subject {
         issuer: "urn:narrows:test".to_owned(),
@@ -202,11 +202,7 @@ async fn a_stream_ends_when_its_token_is_revoked() {
 async fn a_stream_ends_when_its_server_is_replaced() {
     let world = World::start().await;
     let token = world.token("ann", "readers");
-    let session = open(&world, &token).await;
-    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
-    world.server.will(held(&[said]));
-    let mut listening = world.send("GET", &token, &[("mcp-session-id", session.as_str())], "").await;
-    next(&mut listening).await;
+    let mut listening = listening(&world, &token).await;
     let begun = Instant::now();
     world.publish_at("127.0.0.1:9".parse().unwrap(), "enforce", ROLES);
     while let Some(Ok(piece)) = listening.piece().await {
@@ -311,8 +307,7 @@ async fn a_change_in_the_first_moments_of_a_request_counts() {
     let token = world.token("ann", "readers");
     let session = open(&world, &token).await;
     let header = [("mcp-session-id", session.as_str())];
-    let mut late =
-        held(&["data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"]);
+    let mut late = held(&[NOTE]);
     late.pieces[0].0 = Duration::from_millis(150);
     world.server.will(late);
     let change = async {
