@@ -418,7 +418,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), closed).await.expect("each intent has its outcome");
+        tokio::time::timeout(Duration::from_secs(2), closed).await.expect("each intent has its outcome");
     }
 
     /// What the operator's listener answers, head and body.
