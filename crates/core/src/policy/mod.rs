@@ -14,7 +14,9 @@ mod tests;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub(crate) use condition::Condition;
+pub(crate) use condition::{
+    ArgumentsError, Condition, EvaluationError, Fault, Kind, Names, Record, Vocabulary, read_map,
+};
 pub use explain::{Considered, Explanation, Held, Said};
 
 use self::{

@@ -27,8 +27,8 @@ pub(crate) enum ArgumentsError {
     Unreadable,
 }
 
-/// Reads the arguments of one call.
-pub(super) fn read(text: &str) -> Result<CelMap<'static>, ArgumentsError> {
+/// Reads one object: the arguments of a call, a resource in its written form.
+pub(crate) fn read(text: &str) -> Result<CelMap<'static>, ArgumentsError> {
     if text.len() > MAX_ARGUMENTS {
         return Err(ArgumentsError::TooLarge);
     }

@@ -13,9 +13,10 @@ use cel::{
 };
 
 use super::{
-    facts::{MATCHER_PREFIX, PRINCIPAL_FIELDS, REQUEST_FIELDS},
+    facts::MATCHER_PREFIX,
     kinds::{Kind, literal_kind, operator_kind},
     matching::Matcher,
+    vocabulary::{Record, Vocabulary},
 };
 use crate::suggest::nearest;
 
@@ -30,8 +31,6 @@ const MAX_DEPTH: usize = 24;
 /// for each level and can't be bounded; the other one needs less than 10.
 const PARSER_DEPTH: u16 = 24;
 
-/// The names that have a meaning.
-const ROOTS: &[&str] = &["principal", "request", "args"];
 /// Names of types, for `type(x) == string`.
 const TYPES: &[&str] =
     &["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
@@ -68,14 +67,11 @@ pub(super) struct Checked {
     pub(super) matchers: Vec<Matcher>,
 }
 
-/// Parses and checks an expression.
-pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
+/// Parses and checks an expression over these names.
+pub(super) fn check(source: &Arc<str>, vocabulary: &'static Vocabulary) -> Result<Checked, Vec<Fault>> {
     let fault = |message: String, hint: &str| Fault { message, hint: Some(hint.to_owned()) };
     if source.trim().is_empty() {
-        return Err(vec![fault(
-            "the expression is empty".to_owned(),
-            "remove `when` to let the rule always apply",
-        )]);
+        return Err(vec![fault("the expression is empty".to_owned(), vocabulary.if_empty)]);
     }
     if source.len() > MAX_SOURCE {
         return Err(vec![fault(
@@ -103,7 +99,7 @@ pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
             return Err(faults.take(1).collect());
         }
     };
-    let mut checker = Checker::default();
+    let mut checker = Checker::new(vocabulary);
     let kind = checker.expression(&mut expression, 0);
     if checker.nodes > MAX_NODES {
         checker.fault(
@@ -127,8 +123,8 @@ pub(super) fn check(source: &Arc<str>) -> Result<Checked, Vec<Fault>> {
     }
 }
 
-#[derive(Default)]
 struct Checker {
+    vocabulary: &'static Vocabulary,
     faults: Vec<Fault>,
     mentions: Mentions,
     matchers: Vec<Matcher>,
@@ -139,6 +135,18 @@ struct Checker {
 }
 
 impl Checker {
+    fn new(vocabulary: &'static Vocabulary) -> Self {
+        Self {
+            vocabulary,
+            faults: Vec::new(),
+            mentions: Mentions::default(),
+            matchers: Vec::new(),
+            nodes: 0,
+            too_deep: false,
+            variables: Vec::new(),
+        }
+    }
+
     fn fault(&mut self, message: String, hint: Option<String>) {
         let fault = Fault { message, hint };
         if !self.faults.contains(&fault) {
@@ -191,61 +199,60 @@ impl Checker {
         if let Some((_, kind)) = self.variables.iter().rev().find(|(variable, _)| variable == name) {
             return *kind;
         }
-        match name {
-            "args" => {
-                self.mentions.args = true;
-                Kind::Other("a map")
-            }
-            "principal" | "request" => {
-                let field = if name == "principal" { "subject" } else { "tool" };
-                self.fault(
-                    format!("`{name}` can't be used as a whole"),
-                    Some(format!("name one of its fields, for example `{name}.{field}`")),
-                );
-                Kind::Possible
-            }
-            _ if TYPES.contains(&name) => Kind::Other("a type"),
-            _ => {
-                // Names that start with `@` are the library's and ours: nobody can write them.
-                let variables = self.variables.iter().map(|(variable, _)| variable.as_str());
-                let known = ROOTS.iter().copied().chain(variables.filter(|name| !name.starts_with('@')));
-                let hint = nearest(name, known).map_or_else(
-                    || "there are `principal`, `request` and `args`".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.fault(format!("there is no `{name}`"), Some(hint));
-                Kind::Possible
-            }
+        if self.vocabulary.maps.contains(&name) {
+            self.mentions.args |= name == "args";
+            return Kind::Other("a map");
         }
+        if let Some(record) = self.vocabulary.record(name) {
+            self.fault(
+                format!("`{name}` can't be used as a whole"),
+                Some(format!("name one of its fields, for example `{name}.{}`", record.example)),
+            );
+            return Kind::Possible;
+        }
+        if TYPES.contains(&name) {
+            return Kind::Other("a type");
+        }
+        if let Some((_, reason, hint)) = self.vocabulary.later.iter().find(|(later, _, _)| *later == name) {
+            self.fault(format!("`{name}`{reason}"), Some((*hint).to_owned()));
+            return Kind::Possible;
+        }
+        // Names that start with `@` are the library's and ours: nobody can write them.
+        let variables = self.variables.iter().map(|(variable, _)| variable.as_str());
+        let own: Vec<&str> = self.vocabulary.names().collect();
+        let known = own.into_iter().chain(variables.filter(|name| !name.starts_with('@')));
+        let hint = nearest(name, known).map_or_else(
+            || format!("there are {}", self.vocabulary.listed()),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.fault(format!("there is no `{name}`"), Some(hint));
+        Kind::Possible
     }
 
     fn select(&mut self, select: &mut SelectExpr, depth: usize) -> Kind {
         let is_variable = |name: &String| self.variables.iter().any(|(variable, _)| variable == name);
-        let root = if let Expr::Ident(name) = &select.operand.expr
+        let record = if let Expr::Ident(name) = &select.operand.expr
             && !is_variable(name)
         {
-            name.as_str()
+            self.vocabulary.record(name)
         } else {
-            ""
+            None
         };
-        let fields = match root {
-            "principal" => PRINCIPAL_FIELDS,
-            "request" => REQUEST_FIELDS,
-            _ => {
-                self.expression(&mut select.operand, depth + 1);
-                return Kind::Possible;
-            }
+        let Some(Record { name: root, fields, .. }) = record else {
+            self.expression(&mut select.operand, depth + 1);
+            return Kind::Possible;
         };
-        let (root, field) = (root.to_owned(), select.field.as_str());
+        let field = select.field.as_str();
         self.nodes += 1;
-        if !fields.contains(&field) {
-            let hint = nearest(field, fields.iter().copied()).map_or_else(
-                || format!("there are {}", quoted(fields)),
+        let Some((_, kind)) = fields.iter().find(|(name, _)| *name == field) else {
+            let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+            let hint = nearest(field, names.iter().copied()).map_or_else(
+                || format!("there are {}", quoted(&names)),
                 |near| format!("did you mean `{root}.{near}`?"),
             );
             self.fault(format!("`{root}` has no `{field}`"), Some(hint));
             return Kind::Possible;
-        }
+        };
         if select.test {
             self.fault(
                 format!("`{root}.{field}` is always there"),
@@ -253,13 +260,13 @@ impl Checker {
             );
             return Kind::Possible;
         }
-        match (root.as_str(), field) {
+        match (*root, field) {
             ("request", "method") => self.mentions.method = true,
             ("request", "protocolVersion") => self.mentions.revision = true,
             ("request", "tool" | "resource" | "prompt") => self.mentions.target = true,
             (_, _) => {}
         }
-        if field == "groups" { Kind::Other("a list") } else { Kind::Other("a text") }
+        *kind
     }
 
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Kind {
@@ -335,10 +342,11 @@ impl Checker {
         self.expression(&mut comprehension.iter_range, depth);
         let accumulated = self.expression(&mut comprehension.accu_init, depth);
         let variable = comprehension.iter_var.as_str();
-        if ROOTS.contains(&variable) || variable.starts_with('.') || comprehension.iter_var2.is_some() {
+        let taken = self.vocabulary.names().any(|name| name == variable);
+        if taken || variable.starts_with('.') || comprehension.iter_var2.is_some() {
             self.fault(
                 format!("`{variable}` can't be the variable of a macro"),
-                Some("choose another name than `principal`, `request` and `args`".to_owned()),
+                Some(format!("choose another name than {}", self.vocabulary.listed())),
             );
         }
         let around = self.variables.len();

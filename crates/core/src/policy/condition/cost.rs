@@ -11,7 +11,7 @@ use cel::{
     },
 };
 
-use super::{Facts, matching::MAX_REGEX};
+use super::{Names, matching::MAX_REGEX};
 
 /// Most steps of one evaluation: about ten milliseconds.
 pub(super) const MAX_STEPS: u64 = 100_000;
@@ -62,11 +62,11 @@ impl Estimate {
     }
 
     /// Whether the evaluation takes at most `limit` steps.
-    pub(super) fn is_within(self, limit: u64, expression: &IdedExpr, facts: &Facts<'_>) -> bool {
+    pub(super) fn is_within(self, limit: u64, expression: &IdedExpr, names: &dyn Names) -> bool {
         match self {
             Self::Never => true,
             Self::Always => {
-                let mut walk = Walk { facts, steps: 0, times: 1, variables: Vec::new() };
+                let mut walk = Walk { names, steps: 0, times: 1, variables: Vec::new() };
                 walk.expression(expression);
                 walk.steps <= limit
             }
@@ -98,7 +98,7 @@ fn is_cheap(expression: &IdedExpr) -> bool {
 }
 
 struct Walk<'a> {
-    facts: &'a Facts<'a>,
+    names: &'a dyn Names,
     steps: u64,
     /// How often the current place is evaluated.
     times: u64,
@@ -159,9 +159,8 @@ impl<'a> Walk<'a> {
             return None;
         }
         self.pay(u64::try_from(fields.len()).unwrap_or(u64::MAX));
-        match root {
-            "args" => {
-                let mut at: &dyn Val = self.facts.arguments().ok()?;
+        match self.names.tree(root) {
+            Some(mut at) => {
                 for field in fields {
                     let map = at.downcast_ref::<CelMap<'_>>()?;
                     let member = map.inner().iter().find(|(key, _)| is_key(key.inner(), field));
@@ -172,9 +171,9 @@ impl<'a> Walk<'a> {
                 }
                 Some(measure(at))
             }
-            _ => {
+            None => {
                 let name = format!("{root}.{}", fields.first()?);
-                let value: CowVal<'_, '_> = self.facts.resolve_name(&name)?;
+                let value: CowVal<'_, '_> = self.names.value(&name)?;
                 Some(measure(value.as_ref()))
             }
         }

@@ -1,4 +1,4 @@
-//! What a condition may look at: the names `principal`, `request` and `args`, resolved when asked for.
+//! What the `when` of a rule may look at: the names `principal`, `request` and `args`, resolved when asked for.
 
 use std::sync::OnceLock;
 
@@ -14,6 +14,7 @@ use super::{
     arguments::{self, ArgumentsError},
     check::Mentions,
     matching::Matcher,
+    vocabulary::Names,
 };
 use crate::{
     action::{Action, Arguments},
@@ -23,13 +24,6 @@ use crate::{
 
 /// The prefix of the names that compiled patterns have; `@` can't be written in an expression.
 pub(super) const MATCHER_PREFIX: &str = "@pattern";
-
-/// The fields of `principal`.
-pub(super) const PRINCIPAL_FIELDS: &[&str] = &["subject", "issuer", "provider", "groups", "kind", "agent"];
-
-/// The fields of `request`.
-pub(super) const REQUEST_FIELDS: &[&str] =
-    &["method", "namespace", "server", "tool", "resource", "prompt", "protocolVersion", "ip", "time"];
 
 /// Methods that list: what their entries will be used with is not known yet.
 const LIST_METHODS: &[&str] = &["tools/list", "resources/list", "resources/templates/list", "prompts/list"];
@@ -144,9 +138,18 @@ impl<'a> Facts<'a> {
             _ => return None,
         })
     }
+}
 
-    /// A name of the expression: `principal.subject`, `request.tool`, `args`. None for what is unknown.
-    pub(super) fn resolve_name(&self, name: &str) -> Option<CowVal<'_, '_>> {
+impl Names for Facts<'_> {
+    fn tree(&self, root: &str) -> Option<&dyn Val> {
+        match root {
+            "args" => self.arguments().ok().map(|map| map as &dyn Val),
+            _ => None,
+        }
+    }
+
+    /// None for what is unknown.
+    fn value(&self, name: &str) -> Option<CowVal<'_, '_>> {
         if name == "args" {
             return if self.arguments_unknown() {
                 None
@@ -166,9 +169,9 @@ fn text(text: &str) -> CowVal<'_, '_> {
     CowVal::owned(CelString::from(text))
 }
 
-/// The names of one condition.
+/// The names of one expression.
 pub(super) struct Scope<'a> {
-    pub(super) facts: &'a Facts<'a>,
+    pub(super) names: &'a dyn Names,
     pub(super) matchers: &'a [Matcher],
 }
 
@@ -179,7 +182,7 @@ impl VariableResolver for Scope<'_> {
                 let matcher = self.matchers.get(number.parse::<usize>().ok()?)?;
                 Some(CowVal::Borrowed(matcher))
             }
-            None => self.facts.resolve_name(variable),
+            None => self.names.value(variable),
         }
     }
 }

@@ -4,7 +4,7 @@ use cel::common::ast::{LiteralValue, operators};
 
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// True or false, or what only a request can tell.
     Possible,
     /// Neither true nor false.

@@ -1,4 +1,5 @@
-//! The `when` of a rule: a CEL expression, checked when it is compiled and bounded when it is evaluated.
+//! The `when` of a rule, and the expressions of governance policies: CEL, checked when it is compiled and bounded when it
+//! is evaluated. What an expression may name is its [`Vocabulary`]; what the names stand for, [`Names`].
 //!
 //! The interpreter of the `cel` crate has no cost limit, so the bounds are ours: source, nodes and nesting are limited
 //! when compiling; before each evaluation the work is estimated from the expression and the sizes of its inputs, and
@@ -11,6 +12,7 @@ mod cost;
 mod facts;
 mod kinds;
 mod matching;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -22,10 +24,12 @@ use std::{
 
 use cel::{Env, ExecutionError, IdedExpr, Value, common::types::CelBool, common::value::CowVal};
 
-pub(crate) use arguments::ArgumentsError;
+pub(crate) use arguments::{ArgumentsError, read as read_map};
 pub(crate) use check::{Fault, Mentions};
 pub(crate) use facts::Facts;
+pub(crate) use kinds::Kind;
 use matching::Matcher;
+pub(crate) use vocabulary::{Names, Record, Vocabulary};
 
 /// The functions and operators that conditions have; built once.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -89,12 +93,23 @@ pub(crate) enum Truth {
 }
 
 impl Condition {
-    /// Compiles a condition.
+    /// Compiles the `when` of a rule.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub(crate) fn compile(source: &Arc<str>) -> Result<Self, Vec<Fault>> {
-        let checked = check::check(source)?;
+        Self::compile_over(source, &vocabulary::WHEN)
+    }
+
+    /// Compiles an expression over these names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn compile_over(
+        source: &Arc<str>,
+        vocabulary: &'static Vocabulary,
+    ) -> Result<Self, Vec<Fault>> {
+        let checked = check::check(source, vocabulary)?;
         Ok(Self {
             source: Arc::clone(source),
             estimate: cost::Estimate::of(&checked.expression),
@@ -129,8 +144,20 @@ impl Condition {
         }
     }
 
-    fn value(&self, facts: &Facts<'_>) -> Result<bool, EvaluationError> {
-        let scope = facts::Scope { facts, matchers: &self.matchers };
+    /// Evaluates it where all that it names is known, in at most so many steps of about a tenth of a microsecond.
+    ///
+    /// # Errors
+    /// It has no value.
+    pub(crate) fn holds(&self, names: &dyn Names, steps: u64) -> Result<bool, EvaluationError> {
+        if self.estimate.is_within(steps, &self.expression, names) {
+            self.value(names)
+        } else {
+            Err(EvaluationError::TooExpensive)
+        }
+    }
+
+    fn value(&self, names: &dyn Names) -> Result<bool, EvaluationError> {
+        let scope = facts::Scope { names, matchers: &self.matchers };
         // The library's panics are bugs of it; its values are dropped here and nothing of them is seen again.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut context = cel::Context::with_env(Arc::clone(&ENVIRONMENT));

@@ -202,7 +202,7 @@ proptest! {
         who in who(), server in server(), action in action(),
     ) {
         let (roles, bindings, servers, namespaces) = shuffled;
-        let other = ResourceSet { roles, bindings, servers, namespaces, providers: set.providers.clone() };
+        let other = ResourceSet { roles, bindings, servers, namespaces, providers: set.providers.clone(), ..ResourceSet::default() };
         // The whole decision: the cited rule, the mode and the digest too.
         prop_assert_eq!(decide(&set, &who, &server, action), decide(&other, &who, &server, action));
     }
