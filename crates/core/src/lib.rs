@@ -9,6 +9,7 @@ pub mod change;
 pub mod decision;
 #[cfg(test)]
 mod golden;
+pub mod governance;
 pub mod ids;
 pub mod pattern;
 pub mod policy;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// Kinds of records that announce something, and have an outcome.
-const INTENTS: [&str; 8] = [
+const INTENTS: [&str; 10] = [
     "request.admitted",
     "server.deployed",
     "server.updated",
@@ -14,6 +14,8 @@ const INTENTS: [&str; 8] = [
     "role.changed",
     "binding.changed",
     "provider.changed",
+    "policy.changed",
+    "exemption.changed",
 ];
 
 /// What is read in a record; the rest must be JSON.

@@ -6,6 +6,7 @@ import json
 INTENTS = {
     "server.deployed", "server.updated", "server.removed",
     "namespace.changed", "role.changed", "binding.changed", "provider.changed",
+    "policy.changed", "exemption.changed",
 }
 OUTCOMES = {"change.applied", "change.aborted"}
 

@@ -32,6 +32,9 @@ pub enum RecordKind {
     /// A new snapshot of the resources was published.
     #[serde(rename = "snapshot.published")]
     SnapshotPublished,
+    /// A change was refused by policies, with what does not comply.
+    #[serde(rename = "change.denied")]
+    ChangeDenied,
     /// A server is about to be new: an intent, as all that follow but the last two.
     #[serde(rename = "server.deployed")]
     ServerDeployed,
@@ -53,6 +56,12 @@ pub enum RecordKind {
     /// An identity provider is.
     #[serde(rename = "provider.changed")]
     ProviderChanged,
+    /// A policy is.
+    #[serde(rename = "policy.changed")]
+    PolicyChanged,
+    /// An exemption is.
+    #[serde(rename = "exemption.changed")]
+    ExemptionChanged,
     /// A change is saved: the outcome of its intent.
     #[serde(rename = "change.applied")]
     ChangeApplied,
@@ -72,6 +81,8 @@ impl RecordKind {
             (ResourceKind::McpRole, _) => Self::RoleChanged,
             (ResourceKind::McpRoleBinding, _) => Self::BindingChanged,
             (ResourceKind::IdentityProvider, _) => Self::ProviderChanged,
+            (ResourceKind::GovernancePolicy, _) => Self::PolicyChanged,
+            (ResourceKind::PolicyExemption, _) => Self::ExemptionChanged,
         }
     }
 }
@@ -87,7 +98,7 @@ pub fn pairing(kind: &str, intent: Option<LogIndex>) -> Pairing {
 }
 
 /// The kinds that announce something and have an outcome.
-const INTENTS: [&str; 8] = [
+const INTENTS: [&str; 10] = [
     "request.admitted",
     "server.deployed",
     "server.updated",
@@ -96,6 +107,8 @@ const INTENTS: [&str; 8] = [
     "role.changed",
     "binding.changed",
     "provider.changed",
+    "policy.changed",
+    "exemption.changed",
 ];
 
 /// Who acted.

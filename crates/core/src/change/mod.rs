@@ -20,6 +20,7 @@ pub use difference::*;
 
 use crate::{
     decision::Revision,
+    governance::{self, Asked, Violation},
     policy::Snapshot,
     problem::{Place, Problem},
     resource::{Documents, Object, ObjectKey, ResourceSet},
@@ -177,6 +178,7 @@ pub struct Accepted {
     snapshot: Arc<Snapshot>,
     managers: Managers,
     changes: Vec<ObjectChange>,
+    warnings: Vec<Violation>,
 }
 
 impl Accepted {
@@ -203,6 +205,22 @@ impl Accepted {
     pub fn changes(&self) -> &[ObjectChange] {
         &self.changes
     }
+
+    /// What does not comply with policies, and is carried out nevertheless: they warn of it, or somebody is exempted.
+    pub fn warnings(&self) -> &[Violation] {
+        &self.warnings
+    }
+}
+
+/// A change that policies refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The revision that it was held against.
+    pub base: Revision,
+    /// What would become of the resources that are refused, in the order of keys.
+    pub changes: Vec<ObjectChange>,
+    /// Everything in the change that does not comply, also what would not refuse it.
+    pub violations: Vec<Violation>,
 }
 
 /// Why a change is not carried out.
@@ -223,6 +241,8 @@ pub enum Refusal {
     Both(Vec<ObjectKey>),
     /// The state that it would lead to is not sound.
     Problems(Vec<Problem>),
+    /// It does not comply with policies.
+    Denied(Box<Denied>),
 }
 
 impl Desired {
@@ -235,11 +255,16 @@ impl Desired {
         }
     }
 
-    /// Holds a proposal against this state.
+    /// Holds a proposal against this state, and against the policies of the state that it leads to.
     ///
     /// # Errors
     /// [`Refusal`]; nothing is changed then.
-    pub fn review(&self, proposal: Proposal, following: Following) -> Result<Reviewed, Refusal> {
+    pub fn review(
+        &self,
+        proposal: Proposal,
+        following: Following,
+        asked: &Asked,
+    ) -> Result<Reviewed, Refusal> {
         let (resources, managers) = match proposal {
             Proposal::Files(files) => self.with_files(files)?,
             Proposal::Edits(edits) => self.with_edits(edits, following)?,
@@ -251,7 +276,17 @@ impl Desired {
         let snapshot =
             Snapshot::compile(self.revision.number + 1, Arc::new(resources)).map_err(Refusal::Problems)?;
         let base = self.revision.clone();
-        Ok(Reviewed::Change(Box::new(Accepted { base, snapshot: Arc::new(snapshot), managers, changes })))
+        let violations = governance::judge(&changes, snapshot.resources(), asked);
+        if violations.iter().any(Violation::denies) {
+            return Err(denied(base, changes, violations));
+        }
+        Ok(Reviewed::Change(Box::new(Accepted {
+            base,
+            snapshot: Arc::new(snapshot),
+            managers,
+            changes,
+            warnings: violations,
+        })))
     }
 
     fn with_files(&self, followed: FollowedFiles) -> Result<(ResourceSet, Managers), Refusal> {
@@ -336,6 +371,13 @@ impl Desired {
         let resources = put.over(base.collect()).map_err(Refusal::Problems)?;
         Ok((resources, Managers::Files(managers)))
     }
+}
+
+fn denied(base: Revision, mut changes: Vec<ObjectChange>, violations: Vec<Violation>) -> Refusal {
+    let refused: BTreeSet<&ObjectKey> =
+        violations.iter().filter(|violation| violation.denies()).map(|violation| &violation.object).collect();
+    changes.retain(|change| refused.contains(&change.key));
+    Refusal::Denied(Box::new(Denied { base, changes, violations }))
 }
 
 fn managed_elsewhere(key: &ObjectKey, file: &Arc<str>) -> Problem {

@@ -3,7 +3,10 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::resource::{ResourceKind, SourceFile};
+use crate::{
+    governance::Purpose,
+    resource::{ResourceKind, SourceFile},
+};
 
 const NAMESPACE: &str =
     "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: { name: dev }\nspec: {}\n";
@@ -19,6 +22,15 @@ fn server(name: &str, argument: &str) -> String {
         "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: {name} }}\n\
          spec: {{ transport: stdio, command: [run, {argument}] }}\n"
     )
+}
+
+fn asked() -> Asked {
+    Asked {
+        username: "alice".into(),
+        groups: [].into(),
+        purpose: Purpose::Change,
+        now: jiff::Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn documents(text: &str) -> Documents {
@@ -44,7 +56,7 @@ fn remove(name: &str) -> Proposal {
 /// The state after proposals that must be accepted.
 fn after(proposals: impl IntoIterator<Item = Proposal>) -> Desired {
     proposals.into_iter().fold(Desired::nothing(), |state, proposal| {
-        match state.review(proposal, Following::Nothing).unwrap() {
+        match state.review(proposal, Following::Nothing, &asked()).unwrap() {
             Reviewed::Unchanged => state,
             Reviewed::Change(accepted) => accepted.desired(),
         }
@@ -54,7 +66,7 @@ fn after(proposals: impl IntoIterator<Item = Proposal>) -> Desired {
 /// What a proposal comes to, in lines: what changes and which file it follows, or why it is refused.
 fn outcome(state: &Desired, proposal: Proposal, following: Following) -> String {
     let mut text = String::new();
-    match state.review(proposal, following) {
+    match state.review(proposal, following, &asked()) {
         Ok(Reviewed::Unchanged) => text.push_str("unchanged"),
         Ok(Reviewed::Change(accepted)) => {
             assert_eq!(accepted.snapshot().revision().number, state.revision.number + 1);
@@ -193,7 +205,9 @@ fn edits_are_refused_with_the_reason() {
 fn fields_are_told_by_their_paths() {
     let state = after([put(&(NAMESPACE.to_owned() + &server("a", "1")))]);
     let next = server("a", "2, more").replace("name: a", "name: a, labels: { team: x }");
-    let Ok(Reviewed::Change(accepted)) = state.review(put(&next), Following::Nothing) else { panic!() };
+    let Ok(Reviewed::Change(accepted)) = state.review(put(&next), Following::Nothing, &asked()) else {
+        panic!()
+    };
     let fields: Vec<_> = accepted.changes()[0]
         .fields()
         .into_iter()

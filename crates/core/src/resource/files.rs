@@ -21,7 +21,7 @@ use crate::{
 const NOWHERE: &str = "resources";
 
 /// Kinds of the design that are not in this version.
-const LATER_KINDS: &[&str] = &["GovernancePolicy", "NotificationChannel"];
+const LATER_KINDS: &[&str] = &["NotificationChannel"];
 
 /// Largest resource in its written form, in bytes: what it was and what it is fit into one record.
 pub const LARGEST_OBJECT: usize = 400 * 1024;
@@ -94,6 +94,12 @@ impl Documents {
                 (object, file)
             })
             .collect()
+    }
+
+    /// Where a field of a resource was written, or the nearest around it; none if the resource is in no file.
+    pub fn place(&self, key: &ObjectKey, path: &str) -> Option<Place> {
+        let (file, document) = self.places.get(&(key.kind, key.full_name().to_owned()))?;
+        Some(place(file, document.nearest(path)))
     }
 
     /// What is wrong with each of them by itself.
@@ -230,7 +236,9 @@ fn full_name(kind: ResourceKind, document: &Node) -> Option<String> {
         ResourceKind::GovernedNamespace
         | ResourceKind::McpRole
         | ResourceKind::McpRoleBinding
-        | ResourceKind::IdentityProvider => Some(name.to_owned()),
+        | ResourceKind::IdentityProvider
+        | ResourceKind::GovernancePolicy
+        | ResourceKind::PolicyExemption => Some(name.to_owned()),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The `apiVersion` of all kinds.
 pub const API_VERSION: &str = "narrows.dev/v1alpha1";
 
 /// A kind of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResourceKind {
     /// [`super::Namespace`].
     GovernedNamespace,
@@ -18,16 +20,22 @@ pub enum ResourceKind {
     McpRoleBinding,
     /// [`super::Provider`].
     IdentityProvider,
+    /// [`super::Policy`].
+    GovernancePolicy,
+    /// [`super::Exemption`].
+    PolicyExemption,
 }
 
 impl ResourceKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::GovernedNamespace,
         Self::McpServer,
         Self::McpRole,
         Self::McpRoleBinding,
         Self::IdentityProvider,
+        Self::GovernancePolicy,
+        Self::PolicyExemption,
     ];
 
     /// As written in `kind:`.
@@ -38,6 +46,8 @@ impl ResourceKind {
             Self::McpRole => "McpRole",
             Self::McpRoleBinding => "McpRoleBinding",
             Self::IdentityProvider => "IdentityProvider",
+            Self::GovernancePolicy => "GovernancePolicy",
+            Self::PolicyExemption => "PolicyExemption",
         }
     }
 

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    API_VERSION, Binding, EnvVar, FileAccess, HttpServer, Limits, MultipleAudiences, Namespace, Object,
-    Provider, Role, Rule, Server, StdioServer, Subject, Transport, Who,
+    API_VERSION, Binding, EnvVar, Environments, Exemption, FileAccess, HttpServer, Limits, MultipleAudiences,
+    Namespace, Object, Policy, PolicyRule, Provider, ResourceKind, Role, Rule, Server, StdioServer, Subject,
+    Transport, Who,
 };
-use crate::pattern::Pattern;
+use crate::{ids::ResourceName, pattern::Pattern};
 
 impl Object {
     /// The resource as one document: `apiVersion`, `kind`, `metadata`, `spec`. Defaults are written out.
@@ -21,6 +22,8 @@ impl Object {
             Self::Role(role) => (&role.labels, role_spec(role)),
             Self::Binding(binding) => (&binding.labels, binding_spec(binding)),
             Self::Provider(provider) => (&provider.labels, provider_spec(provider)),
+            Self::Policy(policy) => (&policy.labels, policy_spec(policy)),
+            Self::Exemption(exemption) => (&exemption.labels, exemption_spec(exemption)),
         };
         let mut metadata = Members::default();
         metadata.some("namespace", Some(key.namespace()).filter(|namespace| !namespace.is_empty()));
@@ -203,6 +206,48 @@ fn provider_spec(provider: &Provider) -> Members {
     spec.put("tokenType", json!(token_type));
     spec.put("allowMultipleAudiences", *allow_multiple_audiences == MultipleAudiences::Accept);
     spec.list("clientIds", required_client_ids.iter().map(String::as_str));
+    spec
+}
+
+fn policy_spec(policy: &Policy) -> Members {
+    let Policy { name: _, labels: _, namespaces, environments, kinds, action, rules } = policy;
+    let mut spec = Members::default();
+    spec.list("namespaces", namespaces.iter().map(Pattern::as_str));
+    match environments {
+        Environments::Any => {}
+        Environments::Only { patterns, elsewhere } => {
+            spec.list("environments", patterns.iter().map(Pattern::as_str));
+            spec.some("elsewhere", elsewhere.map(|action| json!(action)));
+        }
+    }
+    spec.list("kinds", kinds.iter().copied().map(ResourceKind::as_str));
+    spec.put("action", json!(action));
+    spec.put("rules", rules.iter().map(|rule| policy_rule_spec(rule).0.into()).collect::<Vec<Value>>());
+    spec
+}
+
+fn policy_rule_spec(rule: &PolicyRule) -> Members {
+    let PolicyRule { name, expression, message, field, expected } = rule;
+    let mut spec = Members::default();
+    spec.put("name", name.as_str());
+    spec.put("expression", expression.as_ref());
+    spec.put("message", message.as_ref());
+    spec.some("field", field.as_deref());
+    spec.some("expected", expected.as_deref());
+    spec
+}
+
+fn exemption_spec(exemption: &Exemption) -> Members {
+    let Exemption { name: _, labels: _, policy, rules, namespaces, servers, owner, reason, expires } =
+        exemption;
+    let mut spec = Members::default();
+    spec.put("policy", policy.as_str());
+    spec.list("rules", rules.iter().flatten().map(ResourceName::as_str));
+    spec.list("namespaces", namespaces.iter().map(Pattern::as_str));
+    spec.list("servers", servers.iter().flatten().map(Pattern::as_str));
+    spec.put("owner", owner.as_ref());
+    spec.put("reason", reason.as_ref());
+    spec.put("expires", expires.to_string());
     spec
 }
 

@@ -4,6 +4,7 @@
 
 mod document;
 mod files;
+mod governance;
 mod kind;
 mod manifest;
 mod namespace;
@@ -23,6 +24,7 @@ mod written;
 mod tests;
 
 pub use files::*;
+pub use governance::*;
 pub use kind::*;
 pub use namespace::*;
 pub use object::*;

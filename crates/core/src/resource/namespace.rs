@@ -14,7 +14,7 @@ pub struct Namespace {
     pub name: NamespaceName,
     /// Labels, for people and selectors.
     pub labels: BTreeMap<String, String>,
-    /// `dev`, `prod`, …: for people.
+    /// `dev`, `prod`, …: for people, and for policies to go by.
     pub environment: Option<String>,
     /// Whether refusals are carried out.
     pub mode: Mode,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Binding, Namespace, Provider, ResourceKind, ResourceSet, Role, Server};
+use super::{Binding, Exemption, Namespace, Policy, Provider, ResourceKind, ResourceSet, Role, Server};
 use crate::ids::{InvalidLabel, InvalidServerId, ResourceName, ServerId};
 
 /// What one resource is known by: no two have the same.
@@ -28,6 +28,10 @@ pub enum Object {
     Binding(Binding),
     /// An `IdentityProvider`.
     Provider(Provider),
+    /// A `GovernancePolicy`.
+    Policy(Policy),
+    /// A `PolicyExemption`.
+    Exemption(Exemption),
 }
 
 /// Why a text does not name a resource of a kind.
@@ -52,7 +56,9 @@ impl ObjectKey {
             ResourceKind::GovernedNamespace
             | ResourceKind::McpRole
             | ResourceKind::McpRoleBinding
-            | ResourceKind::IdentityProvider => drop(ResourceName::from_str(name)?),
+            | ResourceKind::IdentityProvider
+            | ResourceKind::GovernancePolicy
+            | ResourceKind::PolicyExemption => drop(ResourceName::from_str(name)?),
         }
         Ok(Self { kind, name: name.into() })
     }
@@ -105,6 +111,8 @@ impl Object {
             Self::Role(role) => (ResourceKind::McpRole, role.name.as_str().into()),
             Self::Binding(binding) => (ResourceKind::McpRoleBinding, binding.name.as_str().into()),
             Self::Provider(provider) => (ResourceKind::IdentityProvider, provider.name.as_str().into()),
+            Self::Policy(policy) => (ResourceKind::GovernancePolicy, policy.name.as_str().into()),
+            Self::Exemption(exemption) => (ResourceKind::PolicyExemption, exemption.name.as_str().into()),
         };
         ObjectKey { kind, name }
     }
@@ -113,13 +121,15 @@ impl Object {
 impl ResourceSet {
     /// Every resource, in the order of keys.
     pub fn objects(&self) -> Vec<Object> {
-        let Self { namespaces, servers, roles, bindings, providers } = self;
+        let Self { namespaces, servers, roles, bindings, providers, policies, exemptions } = self;
         let mut objects: Vec<Object> = Vec::new();
         objects.extend(namespaces.iter().cloned().map(Object::Namespace));
         objects.extend(servers.iter().cloned().map(Object::Server));
         objects.extend(roles.iter().cloned().map(Object::Role));
         objects.extend(bindings.iter().cloned().map(Object::Binding));
         objects.extend(providers.iter().cloned().map(Object::Provider));
+        objects.extend(policies.iter().cloned().map(Object::Policy));
+        objects.extend(exemptions.iter().cloned().map(Object::Exemption));
         objects.sort_by_cached_key(Object::key);
         objects
     }
@@ -132,6 +142,8 @@ impl ResourceSet {
             Object::Role(role) => self.roles.push(role),
             Object::Binding(binding) => self.bindings.push(binding),
             Object::Provider(provider) => self.providers.push(provider),
+            Object::Policy(policy) => self.policies.push(policy),
+            Object::Exemption(exemption) => self.exemptions.push(exemption),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Binding, ResourceKind, ResourceSet, Role, Rule, Who};
+use super::{Binding, Exemption, ResourceKind, ResourceSet, Role, Rule, Who};
 use crate::{
+    governance,
     pattern::Pattern,
     principal::BUILTIN_PROVIDER,
     problem::{Place, Problem},
@@ -37,6 +38,9 @@ pub(super) fn check_references_besides(
         check.binding(binding);
     }
     check.providers(set);
+    for exemption in &set.exemptions {
+        check.exemption(exemption, set);
+    }
     check.repeated(set);
     check.problems
 }
@@ -48,6 +52,8 @@ struct Names {
     servers: BTreeSet<String>,
     roles: BTreeSet<String>,
     providers: BTreeSet<String>,
+    /// Those in the set; the ones that are built in are asked for where one is referred to.
+    policies: BTreeSet<String>,
 }
 
 impl Names {
@@ -59,11 +65,13 @@ impl Names {
         let servers = set.servers.iter().map(|server| server.id.to_string());
         let roles = set.roles.iter().map(|role| role.name.to_string());
         let providers = set.providers.iter().map(|provider| provider.name.to_string());
+        let policies = set.policies.iter().map(|policy| policy.name.to_string());
         Self {
             namespaces: namespaces.chain(of_kind(ResourceKind::GovernedNamespace)).collect(),
             servers: servers.chain(of_kind(ResourceKind::McpServer)).collect(),
             roles: roles.chain(of_kind(ResourceKind::McpRole)).collect(),
             providers: providers.chain(of_kind(ResourceKind::IdentityProvider)).collect(),
+            policies: policies.chain(of_kind(ResourceKind::GovernancePolicy)).collect(),
         }
     }
 }
@@ -181,6 +189,30 @@ impl Check<'_> {
         }
     }
 
+    /// What it exempts from must exist: otherwise somebody believes in an exemption that is none.
+    fn exemption(&mut self, exemption: &Exemption, set: &ResourceSet) {
+        let (name, policy) = (exemption.name.as_str(), exemption.policy.as_str());
+        let Some(rules) = governance::rules_of(set, &exemption.policy) else {
+            if self.names.policies.contains(policy) {
+                return;
+            }
+            let known = self.names.policies.iter().cloned().chain(governance::built_in_names());
+            let hint = hint(policy, &known.collect(), "GovernancePolicy");
+            let message = format!("`spec.policy`: there is no GovernancePolicy `{policy}`");
+            self.report(ResourceKind::PolicyExemption, name, "spec.policy", &message, Some(hint));
+            return;
+        };
+        let rules: BTreeSet<String> = rules.iter().map(|rule| rule.name.to_string()).collect();
+        for (at, rule) in exemption.rules.iter().flatten().enumerate() {
+            if !rules.contains(rule.as_str()) {
+                let path = format!("spec.rules[{at}]");
+                let hint = hint(rule.as_str(), &rules, "rule");
+                let message = format!("`{path}`: GovernancePolicy `{policy}` has no rule `{rule}`");
+                self.report(ResourceKind::PolicyExemption, name, &path, &message, Some(hint));
+            }
+        }
+    }
+
     fn providers(&mut self, set: &ResourceSet) {
         let mut issuers: BTreeMap<&str, &str> = BTreeMap::new();
         for provider in &set.providers {
@@ -210,7 +242,9 @@ impl Check<'_> {
             .chain(set.servers.iter().map(|r| (ResourceKind::McpServer, r.id.to_string())))
             .chain(set.roles.iter().map(|r| (ResourceKind::McpRole, r.name.to_string())))
             .chain(set.bindings.iter().map(|r| (ResourceKind::McpRoleBinding, r.name.to_string())))
-            .chain(set.providers.iter().map(|r| (ResourceKind::IdentityProvider, r.name.to_string())));
+            .chain(set.providers.iter().map(|r| (ResourceKind::IdentityProvider, r.name.to_string())))
+            .chain(set.policies.iter().map(|r| (ResourceKind::GovernancePolicy, r.name.to_string())))
+            .chain(set.exemptions.iter().map(|r| (ResourceKind::PolicyExemption, r.name.to_string())));
         let mut seen = BTreeSet::new();
         for (kind, name) in names {
             if !seen.insert((kind, name.clone())) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Binding, Namespace, Provider, Role, Server};
+use super::{Binding, Exemption, Namespace, Policy, Provider, Role, Server};
 
 /// All resources, each kind sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ pub struct ResourceSet {
     pub bindings: Vec<Binding>,
     /// `IdentityProvider`s.
     pub providers: Vec<Provider>,
+    /// `GovernancePolicy`s. As with exemptions, a set without any is written as by versions that knew none, so that its
+    /// digest stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
+    /// `PolicyExemption`s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemptions: Vec<Exemption>,
 }
 
 impl ResourceSet {
@@ -29,16 +36,20 @@ impl ResourceSet {
         self.roles.sort_by(|a, b| a.name.cmp(&b.name));
         self.bindings.sort_by(|a, b| a.name.cmp(&b.name));
         self.providers.sort_by(|a, b| a.name.cmp(&b.name));
+        self.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        self.exemptions.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Whether there is nothing in it at all.
     pub fn is_empty(&self) -> bool {
-        let Self { namespaces, servers, roles, bindings, providers } = self;
+        let Self { namespaces, servers, roles, bindings, providers, policies, exemptions } = self;
         namespaces.is_empty()
             && servers.is_empty()
             && roles.is_empty()
             && bindings.is_empty()
             && providers.is_empty()
+            && policies.is_empty()
+            && exemptions.is_empty()
     }
 
     /// Compact JSON with sorted keys, resources sorted by name: equal sets have equal texts.

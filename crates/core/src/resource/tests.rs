@@ -60,6 +60,40 @@ spec:
   tokenType: at+jwt
   allowMultipleAudiences: true
   clientIds: [agent]
+---
+apiVersion: narrows.dev/v1alpha1
+kind: GovernancePolicy
+metadata: { name: pinned-images, labels: { team: platform } }
+spec:
+  namespaces: ["*"]
+  environments: [prod, "prod-*"]
+  elsewhere: warn
+  kinds: [McpServer, GovernedNamespace, McpRole, McpServer]
+  action: deny
+  rules:
+    - name: digest
+      expression: '!has(object.spec.image) || object.spec.image.contains("@sha256:")'
+      message: "pin the image by digest"
+      field: spec.image
+      expected: "name@sha256:…"
+    - { name: other, expression: 'true', message: never }
+---
+apiVersion: narrows.dev/v1alpha1
+kind: PolicyExemption
+metadata: { name: moving }
+spec:
+  policy: pinned-images
+  rules: [digest]
+  namespaces: [dev]
+  servers: ["fi*"]
+  owner: alice@example.com
+  reason: it moves
+  expires: 2027-01-31T18:00:00+02:00
+---
+apiVersion: narrows.dev/v1alpha1
+kind: PolicyExemption
+metadata: { name: built-in }
+spec: { policy: narrows-secrets, namespaces: ["*"], owner: bob, reason: so, expires: 2027-01-31 }
 "#;
 
 fn file(name: &str, text: &str) -> SourceFile {
@@ -156,6 +190,7 @@ fn a_manifest_is_read_as_the_same_resource() {
         namespace("{}").replace("name: ns", "name: dev"),
         server("  { transport: stdio, command: [a] }"),
         provider("{ issuer: https://a.example }"),
+        policy("{ namespaces: [a], action: warn, rules: [{ name: r, expression: 'true', message: m }] }"),
     ];
     check(&defaults.join("\n---\n"));
     for resources in [
@@ -259,6 +294,23 @@ fn provider(spec: &str) -> String {
     format!("{HEAD}kind: IdentityProvider\nmetadata: {{ name: corp }}\nspec: {spec}\n")
 }
 
+fn policy(spec: &str) -> String {
+    format!("{HEAD}kind: GovernancePolicy\nmetadata: {{ name: p }}\nspec: {spec}\n")
+}
+
+/// A policy with one rule more than its name, expression and message.
+fn policy_rule(rule: &str) -> String {
+    policy(&format!(
+        "\n  namespaces: [\"*\"]\n  action: deny\n  rules:\n    - {{ name: r, message: m, {rule} }}"
+    ))
+}
+
+fn exemption(spec: &str) -> String {
+    format!(
+        "{HEAD}kind: PolicyExemption\nmetadata: {{ name: e }}\nspec: {{ owner: bob, reason: so, expires: 2027-01-31, {spec} }}\n"
+    )
+}
+
 fn namespace(spec: &str) -> String {
     format!("{HEAD}kind: GovernedNamespace\nmetadata: {{ name: ns }}\nspec: {spec}\n")
 }
@@ -285,7 +337,7 @@ fn bad_inputs() -> Vec<(&'static str, String)> {
         ("an unknown kind", format!("{HEAD}kind: Deployment\n")),
         (
             "a kind of a later version",
-            format!("{HEAD}kind: GovernancePolicy\nmetadata: {{ name: p }}\nspec: {{}}\n"),
+            format!("{HEAD}kind: NotificationChannel\nmetadata: {{ name: p }}\nspec: {{}}\n"),
         ),
         ("no metadata and no spec", format!("{HEAD}kind: GovernedNamespace\n")),
         (
@@ -524,6 +576,60 @@ fn bad_inputs() -> Vec<(&'static str, String)> {
         (
             "empty audiences and claims",
             provider("{ issuer: \"https://a.example\", audiences: [\"\"], claims: { subject: \"\" } }"),
+        ),
+        ("an empty policy", policy("{}")),
+        ("a policy without rules", policy("{ namespaces: [], action: deny, rules: [] }")),
+        ("an unknown action", policy_rule("expression: 'true'").replace("deny", "refuse")),
+        (
+            "a kind that there is none of",
+            policy_rule("expression: 'true'").replace("action", "kinds: [McpSever]\n  action"),
+        ),
+        (
+            "a kind in no namespace",
+            policy_rule("expression: 'true'").replace("[\"*\"]", "[dev]\n  kinds: [McpRole, McpServer]"),
+        ),
+        (
+            "a kind in no environment",
+            policy_rule("expression: 'true'")
+                .replace("action", "environments: [prod]\n  kinds: [McpRole]\n  action"),
+        ),
+        (
+            "elsewhere than anywhere",
+            policy_rule("expression: 'true'").replace("action", "elsewhere: warn\n  action"),
+        ),
+        (
+            "rules of one name",
+            policy(
+                "{ namespaces: [dev], action: deny, rules: [{ name: r, expression: 'true', message: m }, { name: r, expression: 'true', message: m }] }",
+            ),
+        ),
+        ("an expression that is none", policy_rule("expression: 'object.spec.x =='")),
+        ("an expression that is empty", policy_rule("expression: ' '")),
+        ("an expression of another kind", policy_rule("expression: 'size(object.spec)'")),
+        ("a name that there is none of", policy_rule("expression: 'objekt.spec.x == 1'")),
+        ("a variable of roles", policy_rule("expression: 'args.path == \"\"'")),
+        (
+            "a field of the request that there is none of",
+            policy_rule("expression: 'request.verb == \"CREATE\"'"),
+        ),
+        ("what a server says", policy_rule("expression: 'size(server.tools) < 10'")),
+        ("a field that is in no part", policy_rule("expression: 'true', field: status.x")),
+        ("a field that is no path", policy_rule("expression: 'true', field: 'spec.command[a]'")),
+        ("an empty message", policy_rule("expression: 'true', expected: ''")),
+        ("an exemption of nothing", exemption("policy: nobody, namespaces: [dev]")),
+        ("an exemption of a mistyped policy", exemption("policy: narrows-package, namespaces: [dev]")),
+        (
+            "an exemption of an unknown rule",
+            exemption("policy: narrows-packages, rules: [npx, npm], namespaces: [dev]"),
+        ),
+        ("an exemption without places", exemption("policy: narrows-packages, rules: [], servers: []")),
+        (
+            "an exemption for ever",
+            exemption("policy: narrows-packages, namespaces: [dev]").replace("2027-01-31", "never"),
+        ),
+        (
+            "an exemption of nobody",
+            exemption("policy: narrows-packages, namespaces: [dev]").replace("bob", "' '"),
         ),
         (
             "several mistakes in several documents",

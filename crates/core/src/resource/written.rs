@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{API_VERSION, Algorithm, ResourceKind, RuleEffect, Sessions, TokenType};
+use super::{API_VERSION, Algorithm, PolicyAction, ResourceKind, RuleEffect, Sessions, TokenType};
 use crate::decision::Mode;
 
 /// The resource's name.
@@ -37,7 +37,8 @@ pub(super) struct ServerMetadata {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct NamespaceSpec {
-    /// What it is for, such as `dev` or `prod`: for people.
+    /// What it is for, such as `dev` or `prod`. Policies go by it: those that are built in refuse in `prod` and
+    /// `production`, and warn elsewhere.
     pub(super) environment: Option<String>,
     /// `enforce`, the default: a refusal refuses. `observe`: a refusal by roles is recorded and let through.
     pub(super) mode: Option<Mode>,
@@ -244,6 +245,88 @@ pub(super) struct ClaimsSpec {
     pub(super) groups: Option<String>,
 }
 
+/// What resources must be like to be put in place.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PolicySpec {
+    /// Patterns of the namespaces whose resources it is for. A GovernedNamespace counts as in itself; what is in no
+    /// namespace is covered by `*` alone.
+    #[schemars(length(min = 1))]
+    pub(super) namespaces: Vec<String>,
+    /// Patterns of the namespaces' `environment`; any by default.
+    #[schemars(length(min = 1))]
+    pub(super) environments: Option<Vec<String>>,
+    /// With `environments`: what happens in namespaces of others. By default it is not for them.
+    pub(super) elsewhere: Option<PolicyAction>,
+    /// The kinds of resources that it is for; `McpServer` by default.
+    #[schemars(length(min = 1))]
+    pub(super) kinds: Option<Vec<KindSpec>>,
+    /// `deny`: a change to what does not comply is refused. `warn`: it is carried out, and said.
+    pub(super) action: PolicyAction,
+    /// What must be true of each of them.
+    #[schemars(length(min = 1))]
+    pub(super) rules: Vec<PolicyRuleSpec>,
+}
+
+/// One rule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PolicyRuleSpec {
+    /// Its name within the policy.
+    pub(super) name: String,
+    /// A CEL expression over `object`, `oldObject`, `namespaceObject` and `request`, true of what complies. One that
+    /// fails counts as not complied with.
+    pub(super) expression: String,
+    /// What to do about what does not comply.
+    pub(super) message: String,
+    /// The field that is looked at, such as `spec.image`: its value is shown.
+    pub(super) field: Option<String>,
+    /// What the field should be, to be shown beside.
+    pub(super) expected: Option<String>,
+}
+
+/// Who need not comply with a policy, and until when.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ExemptionSpec {
+    /// The GovernancePolicy, or one that is built in.
+    pub(super) policy: String,
+    /// Which of its rules; all by default.
+    #[schemars(length(min = 1))]
+    pub(super) rules: Option<Vec<String>>,
+    /// Patterns of the namespaces whose resources it is for.
+    #[schemars(length(min = 1))]
+    pub(super) namespaces: Vec<String>,
+    /// Patterns of the servers that it is for. By default it is for all resources of these namespaces, of any kind.
+    #[schemars(length(min = 1))]
+    pub(super) servers: Option<Vec<String>>,
+    /// Who answers for it.
+    pub(super) owner: String,
+    /// Why it is so.
+    pub(super) reason: String,
+    /// The date (UTC) or RFC 3339 time from which it is as if it were not there.
+    pub(super) expires: String,
+}
+
+/// A kind of resource by its name.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct KindSpec(pub(super) ResourceKind);
+
+impl JsonSchema for KindSpec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Kind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ResourceKind::ALL.map(ResourceKind::as_str) })
+    }
+}
+
 /// The JSON Schema (draft 2020-12) of one resource of any kind.
 pub(super) fn json_schema() -> serde_json::Value {
     let mut generator = SchemaGenerator::default();
@@ -255,7 +338,9 @@ pub(super) fn json_schema() -> serde_json::Value {
                 ResourceKind::GovernedNamespace
                 | ResourceKind::McpRole
                 | ResourceKind::McpRoleBinding
-                | ResourceKind::IdentityProvider => generator.subschema_for::<Metadata>(),
+                | ResourceKind::IdentityProvider
+                | ResourceKind::GovernancePolicy
+                | ResourceKind::PolicyExemption => generator.subschema_for::<Metadata>(),
             };
             let spec = match kind {
                 ResourceKind::GovernedNamespace => generator.subschema_for::<NamespaceSpec>(),
@@ -263,6 +348,8 @@ pub(super) fn json_schema() -> serde_json::Value {
                 ResourceKind::McpRole => generator.subschema_for::<RoleSpec>(),
                 ResourceKind::McpRoleBinding => generator.subschema_for::<BindingSpec>(),
                 ResourceKind::IdentityProvider => generator.subschema_for::<ProviderSpec>(),
+                ResourceKind::GovernancePolicy => generator.subschema_for::<PolicySpec>(),
+                ResourceKind::PolicyExemption => generator.subschema_for::<ExemptionSpec>(),
             };
             serde_json::json!({
                 "if": { "properties": { "kind": { "const": kind.as_str() } } },

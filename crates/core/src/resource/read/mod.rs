@@ -1,5 +1,6 @@
 //! From the written form of one document to its checked value. What needs other resources is checked elsewhere.
 
+mod governance;
 mod provider;
 mod role;
 mod server;
@@ -46,6 +47,16 @@ pub(super) fn resource(document: &Node, report: &mut Report<'_>) -> Option<Objec
             let named = named(document, report);
             let spec = part(document, "spec", report)?;
             provider::provider(named, spec, report).map(Object::Provider)
+        }
+        ResourceKind::GovernancePolicy => {
+            let named = named(document, report);
+            let spec = part(document, "spec", report)?;
+            governance::policy(named, spec, report).map(Object::Policy)
+        }
+        ResourceKind::PolicyExemption => {
+            let named = named(document, report);
+            let spec = part(document, "spec", report)?;
+            governance::exemption(named, spec, report).map(Object::Exemption)
         }
     };
     read.filter(|_| report.is_clean())

@@ -63,7 +63,7 @@ fn rule(path: &str, written: RuleSpec, report: &mut Report<'_>) -> Rule {
     }
 }
 
-fn patterns(
+pub(super) fn patterns(
     path: &str,
     written: &[String],
     subject: pattern::Subject,
@@ -91,7 +91,7 @@ fn patterns(
 }
 
 /// Patterns of names of our own, which have few letters to match.
-fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern> {
+pub(super) fn names(path: &str, written: &[String], report: &mut Report<'_>) -> Vec<Pattern> {
     for (index, text) in written.iter().enumerate() {
         let can_match = text.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'*' | b'?')
