@@ -6,7 +6,7 @@ use narrows_control::ControlError;
 use narrows_core::{change::Refusal, ports::AppendError, problem, resource::ObjectKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{Named, ObjectDifference};
+use crate::{Named, ObjectDifference, Violation};
 
 /// Why a request was not answered as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Problem {
     /// The resources that are in the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Named>,
+    /// What does not comply with policies: all of it, also what would not refuse the change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
 }
 
 /// One thing that is wrong with resources.
@@ -76,6 +79,7 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     Stale,
     Followed,
+    Denied,
     Invalid,
     Unavailable,
     InDoubt,
@@ -101,6 +105,7 @@ impl Kind {
             }
             Self::Stale => (StatusCode::CONFLICT, "stale", "something was changed meanwhile"),
             Self::Followed => (StatusCode::CONFLICT, "followed", "resources follow a file"),
+            Self::Denied => (StatusCode::FORBIDDEN, "denied", "policies refuse the change"),
             Self::Invalid => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the resources are not as they have to be")
             }
@@ -135,6 +140,7 @@ impl Refused {
             problems: Vec::new(),
             changes: Vec::new(),
             objects: Vec::new(),
+            violations: Vec::new(),
         }))
     }
 
@@ -222,6 +228,18 @@ fn refused(refusal: &Refusal) -> Refused {
         Refusal::Problems(problems) => {
             let mut refused = Refused::new(Kind::Invalid);
             refused.0.problems = problems.iter().map(ResourceProblem::from).collect();
+            refused
+        }
+        Refusal::Denied(denied) => {
+            let counted = denied.violations.iter().filter(|violation| violation.denies()).count();
+            let what = if counted == 1 { "violation" } else { "violations" };
+            let mut refused = Refused::new(Kind::Denied)
+                .detail(format!("{counted} {what} of policies"))
+                .hint(
+                    "mend the resources; or, where somebody answers for it, put a PolicyExemption in place, which ends by itself",
+                )
+                .objects(denied.changes.iter().map(|change| &change.key));
+            refused.0.violations = denied.violations.iter().map(Violation::from).collect();
             refused
         }
     }

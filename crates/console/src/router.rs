@@ -17,7 +17,7 @@ use narrows_core::{
 
 use crate::{
     Change, ChangeRequest, Difference, Named, ObjectDifference, Resource, Resources, RestoreRequest,
-    Revision, Revisions,
+    Revision, Revisions, Violation,
     answer::Json,
     body::{Body, Query, number},
     problem::{Kind, Refused},
@@ -169,6 +169,7 @@ async fn propose(
             base: done.base.to_string(),
             revision: done.revision.to_string(),
             changes: done.changes.iter().map(ObjectDifference::from).collect(),
+            warnings: done.warnings.iter().map(Violation::from).collect(),
         })),
         Err(ControlError::Refused(Refusal::Stale { base, current })) => {
             let number = base.number;

@@ -315,6 +315,76 @@ async fn what_is_wrong_is_said_by_field() {
     assert_eq!(world.memory.kept.lock().unwrap().len(), 1, "nothing of all this changed anything");
 }
 
+fn server(name: &str, command: &str) -> String {
+    format!(
+        "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\n\
+         metadata: {{ namespace: prod, name: {name}, labels: {{ team: a }} }}\n\
+         spec: {{ transport: stdio, command: {command}, resources: {{ cpu: 1, memory: 64Mi }} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn policies_refuse_with_all_that_does_not_comply() {
+    let world = World::new();
+    let text =
+        namespace("prod", "prod") + &server("a", "[npx, a, \"ghp_hunter2hunter2\"]") + &server("b", "[b]");
+    let mut dry = put(&text);
+    dry["dryRun"] = true.into();
+    for body in [dry, put(&text)] {
+        let (status, answer) = world.change(&body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+        assert_eq!(answer["type"], "urn:narrows:problem:denied");
+        assert_eq!(answer["detail"], "2 violations of policies");
+        assert_eq!(answer["objects"], json!([{ "kind": "McpServer", "name": "prod/a" }]));
+        let violations = answer["violations"].as_array().unwrap();
+        assert_eq!(violations.len(), 2);
+        assert_eq!(
+            violations[0],
+            json!({
+                "policy": "narrows-packages",
+                "rule": "npx",
+                "effect": "deny",
+                "object": { "kind": "McpServer", "name": "prod/a" },
+                "field": "spec.command",
+                "expected": "npx -y name@1.2.3",
+                "actual": "[\"npx\",\"a\",\"(not shown)\"]",
+                "message": "name the package with its exact version, right behind `-y`; with more than one, write \
+                            `--package=name@version` for each",
+            })
+        );
+        assert_eq!(violations[1]["rule"], "command");
+        assert!(!answer.to_string().contains("hunter2"), "{answer}");
+    }
+    assert_eq!(world.memory.records.lock().unwrap().len(), 1, "the dry run left none");
+    // The log is what a refusal depends on, too.
+    *world.memory.full.lock().unwrap() = true;
+    assert_eq!(world.change(&put(&text)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    *world.memory.full.lock().unwrap() = false;
+    // Elsewhere it is a warning, and done.
+    let (status, answer) = world.change(&put(&text.replace("environment: prod", "environment: dev"))).await;
+    assert_eq!((status, &answer["applied"]), (StatusCode::OK, &json!(true)), "{answer}");
+    let said: Vec<_> = answer["warnings"].as_array().unwrap().iter().map(|one| &one["effect"]).collect();
+    assert_eq!(said, ["warn", "warn"]);
+    // An exemption is named with whoever answers for it, and an end.
+    let exemption = "---\napiVersion: narrows.dev/v1alpha1\nkind: PolicyExemption\nmetadata: { name: moving }\n\
+                     spec: { policy: narrows-packages, namespaces: [prod], owner: bob, reason: moving, expires: 2100-01-01 }\n";
+    let (_, answer) = world.change(&put(&(server("c", "[npx, c]") + exemption))).await;
+    assert_eq!(
+        answer["warnings"][0]["exemption"],
+        json!({ "name": "moving", "owner": "bob", "expires": "2100-01-01T00:00:00Z" })
+    );
+    // A way back to what does not comply is judged as any change.
+    world.change(&put(&namespace("prod", "prod"))).await;
+    world.change(&json!({ "remove": [{ "kind": "McpServer", "name": "prod/a" }] })).await;
+    let body = json!({ "object": { "kind": "McpServer", "name": "prod/a" } });
+    let (status, answer) = world.ask(Method::POST, "/api/v1/revisions/1/restore", &body).await;
+    assert_eq!(
+        (status, &answer["violations"][1]["rule"]),
+        (StatusCode::FORBIDDEN, &json!("command")),
+        "{answer}"
+    );
+}
+
 #[tokio::test]
 async fn nobody_is_answered_and_only_json_is_read() {
     let world = World::new();

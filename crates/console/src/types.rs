@@ -1,8 +1,11 @@
 //! What goes over the wire, both ways. JSON; times are RFC 3339 in UTC.
 
+use std::fmt;
+
 use narrows_core::{
     audit::record_time,
     change::{FieldChange, ObjectChange, Operation},
+    governance::{self, Effect},
     ports::RevisionEntry,
     resource::{Object, ObjectKey},
 };
@@ -94,6 +97,96 @@ pub struct Change {
     pub revision: String,
     /// What is different, in the order of kinds and names.
     pub changes: Vec<ObjectDifference>,
+    /// What of it does not comply with policies, and is carried out nevertheless: they warn of it, or somebody is exempted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Violation>,
+}
+
+/// That a resource does not comply with a rule of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Violation {
+    /// The policy.
+    pub policy: String,
+    /// Its rule.
+    pub rule: String,
+    /// `deny`, `warn` or `exempted`.
+    pub effect: String,
+    /// Which resource.
+    pub object: Named,
+    /// The field that is looked at; absent, as the two that follow, where the rule names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// Its value, shortened, and without what could be a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// What to do.
+    pub message: String,
+    /// What exempts from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Exemption>,
+}
+
+/// Why a violation is none that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exemption {
+    /// The PolicyExemption.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Until when.
+    pub expires: String,
+}
+
+impl From<&governance::Violation> for Violation {
+    fn from(violation: &governance::Violation) -> Self {
+        let governance::Violation { object, policy, rule, field, expected, actual, message, effect } =
+            violation;
+        let exemption = match effect {
+            Effect::Deny | Effect::Warn => None,
+            Effect::Exempted { exemption, owner, expires } => Some(Exemption {
+                name: exemption.to_string(),
+                owner: owner.to_string(),
+                expires: expires.to_string(),
+            }),
+        };
+        Self {
+            policy: policy.to_string(),
+            rule: rule.to_string(),
+            effect: effect.as_str().to_owned(),
+            object: object.into(),
+            field: field.as_deref().map(str::to_owned),
+            expected: expected.as_deref().map(str::to_owned),
+            actual: actual.clone(),
+            message: message.clone(),
+            exemption,
+        }
+    }
+}
+
+/// For people, in one line: resource, rule, what to do, and what was found.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} `{}`: {}/{}: {}",
+            self.object.kind, self.object.name, self.policy, self.rule, self.message
+        )?;
+        if let (Some(field), Some(actual)) = (&self.field, &self.actual) {
+            write!(f, "; `{field}` is {actual}")?;
+        }
+        if let Some(expected) = &self.expected {
+            write!(f, ", expected {expected}")?;
+        }
+        if let Some(Exemption { name, owner, expires }) = &self.exemption {
+            write!(f, "; exempted by `{name}` of {owner} until {expires}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What is different between two revisions.

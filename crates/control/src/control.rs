@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use narrows_core::{
-    change::{Accepted, Desired, Following, ObjectChange, Proposal, Reviewed},
+    change::{Accepted, Denied, Desired, Following, ObjectChange, Proposal, Refusal, Reviewed},
     decision::Revision,
+    governance::{Asked, Purpose, Violation},
     policy::Snapshot,
     ports::{AppendError, AuditLog, LogIndex, Pairing, Revisions, SavedChange, SavedRevision, StateError},
     resource::ResourceSet,
@@ -13,7 +14,7 @@ use narrows_core::{
 use tokio::sync::watch;
 
 use crate::{
-    ControlError, Requester,
+    ControlError, Requester, denied,
     record::{Ending, Recorder, Stamp},
 };
 
@@ -53,6 +54,16 @@ pub enum Run {
     Real,
 }
 
+impl Run {
+    /// As policies see it.
+    pub(crate) fn purpose(self) -> Purpose {
+        match self {
+            Self::Dry => Purpose::Look,
+            Self::Real => Purpose::Change,
+        }
+    }
+}
+
 /// What a proposal came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
@@ -62,6 +73,8 @@ pub struct Done {
     pub revision: Revision,
     /// What is different, in the order of keys; empty if nothing changes.
     pub changes: Vec<ObjectChange>,
+    /// What of it does not comply with policies, and is carried out nevertheless.
+    pub warnings: Vec<Violation>,
 }
 
 /// The owner of the desired state.
@@ -100,6 +113,11 @@ impl Control {
         self.parts.following
     }
 
+    /// The time.
+    pub(crate) fn clock(&self) -> fn() -> jiff::Timestamp {
+        self.parts.clock
+    }
+
     /// Where states are kept.
     pub(crate) fn revisions(&self) -> Arc<dyn Revisions> {
         Arc::clone(&self.parts.revisions)
@@ -135,12 +153,29 @@ impl Control {
     ) -> Result<Done, ControlError> {
         self.settle().await?;
         let current = Arc::clone(&self.current.borrow());
-        let (done, accepted) = review(current, proposal, self.parts.following).await?;
+        let asked = requester.asked(run.purpose(), (self.parts.clock)());
+        let reviewed = review(current, proposal, self.parts.following, asked).await;
+        if let (Run::Real, Err(ControlError::Refused(Refusal::Denied(denied)))) = (run, &reviewed) {
+            self.record_denied(denied, &requester).await?;
+        }
+        let (done, accepted) = reviewed?;
         match (run, accepted) {
             (Run::Dry, _) | (Run::Real, None) => {}
             (Run::Real, Some(accepted)) => self.carry_out(accepted, requester).await?,
         }
         Ok(done)
+    }
+
+    /// Makes durable that policies refuse a change. A refusal that can't be recorded is not told apart from a change that
+    /// can't be: nothing is changed either way.
+    async fn record_denied(&self, denied: &Denied, requester: &Requester) -> Result<(), ControlError> {
+        let lines = denied::records(denied, requester, self.stamp())?;
+        let waiting: Vec<_> =
+            lines.into_iter().map(|line| self.parts.log.append(Pairing::Event, line)).collect();
+        for durable in waiting {
+            durable.await.map_err(ControlError::Unrecorded)?;
+        }
+        Ok(())
     }
 
     async fn carry_out(&mut self, accepted: Box<Accepted>, requester: Requester) -> Result<(), ControlError> {
@@ -278,8 +313,10 @@ pub(crate) async fn review(
     current: Arc<Desired>,
     proposal: Proposal,
     following: Following,
+    asked: Asked,
 ) -> Result<(Done, Option<Box<Accepted>>), ControlError> {
-    let reviewed = tokio::task::spawn_blocking(move || held_against(&current, proposal, following)).await;
+    let reviewed =
+        tokio::task::spawn_blocking(move || held_against(&current, proposal, following, &asked)).await;
     reviewed.unwrap_or(Err(ControlError::System("thread")))
 }
 
@@ -287,13 +324,22 @@ fn held_against(
     current: &Desired,
     proposal: Proposal,
     following: Following,
+    asked: &Asked,
 ) -> Result<(Done, Option<Box<Accepted>>), ControlError> {
     let base = current.revision.clone();
-    match current.review(proposal, following).map_err(ControlError::Refused)? {
-        Reviewed::Unchanged => Ok((Done { revision: base.clone(), base, changes: Vec::new() }, None)),
+    match current.review(proposal, following, asked).map_err(ControlError::Refused)? {
+        Reviewed::Unchanged => {
+            Ok((Done { revision: base.clone(), base, changes: Vec::new(), warnings: Vec::new() }, None))
+        }
         Reviewed::Change(accepted) => {
             let revision = accepted.snapshot().revision().clone();
-            Ok((Done { base, revision, changes: accepted.changes().to_vec() }, Some(accepted)))
+            let done = Done {
+                base,
+                revision,
+                changes: accepted.changes().to_vec(),
+                warnings: accepted.warnings().to_vec(),
+            };
+            Ok((done, Some(accepted)))
         }
     }
 }

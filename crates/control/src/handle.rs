@@ -33,6 +33,7 @@ pub struct Controller {
     current: watch::Receiver<Arc<Desired>>,
     revisions: Arc<dyn Revisions>,
     following: Following,
+    clock: fn() -> jiff::Timestamp,
 }
 
 /// Takes one proposal after the other until told to end; those that wait then are answered with
@@ -47,6 +48,7 @@ pub fn serve(
         current: control.current(),
         revisions: control.revisions(),
         following: control.following(),
+        clock: control.clock(),
     };
     let run = async move {
         loop {
@@ -81,10 +83,13 @@ impl Controller {
     ///
     /// # Errors
     /// The state can't be read.
-    pub fn reading(revisions: Arc<dyn Revisions>) -> Result<Self, ControlError> {
+    pub fn reading(
+        revisions: Arc<dyn Revisions>,
+        clock: fn() -> jiff::Timestamp,
+    ) -> Result<Self, ControlError> {
         let current = watch::Sender::new(Arc::new(latest(&*revisions)?)).subscribe();
         let (to, _) = mpsc::channel(1);
-        Ok(Self { to, current, revisions, following: Following::Nothing })
+        Ok(Self { to, current, revisions, following: Following::Nothing, clock })
     }
 
     /// Has a proposal reviewed, and carried out if it is to be. A proposal that was taken is seen to its end, also if this
@@ -99,7 +104,11 @@ impl Controller {
         run: Run,
     ) -> Result<Done, ControlError> {
         match run {
-            Run::Dry => return review(self.current(), proposal, self.following).await.map(|(done, _)| done),
+            Run::Dry => {
+                let asked = requester.asked(run.purpose(), (self.clock)());
+                let reviewed = review(self.current(), proposal, self.following, asked).await;
+                return reviewed.map(|(done, _)| done);
+            }
             Run::Real => {}
         }
         let (answer, answered) = oneshot::channel();

@@ -5,6 +5,7 @@
 //! No HTTP, no SQL, no processes: where records and states are kept, and what puts a state in force, are ports.
 
 mod control;
+mod denied;
 mod error;
 mod handle;
 mod record;

@@ -8,6 +8,7 @@ use narrows_core::{
     audit::{Actor, ChangeRecord, Object, OutcomeRecord, Record, RecordKind, Source, record_id, record_time},
     change::{Accepted, ObjectChange},
     decision::Revision,
+    governance::{Asked, Purpose},
     ports::LogIndex,
 };
 use serde_json::{Value, json};
@@ -57,6 +58,11 @@ impl Requester {
         }
     }
 
+    /// As policies see it.
+    pub(crate) fn asked(&self, purpose: Purpose, now: Timestamp) -> Asked {
+        Asked { username: Arc::clone(&self.subject), groups: Arc::clone(&self.groups), purpose, now }
+    }
+
     pub(crate) fn origin(&self) -> &str {
         match &self.origin {
             Origin::Files(files) => files,
@@ -64,7 +70,7 @@ impl Requester {
         }
     }
 
-    fn actor(&self) -> Actor<'_> {
+    pub(crate) fn actor(&self) -> Actor<'_> {
         Actor {
             kind: self.kind,
             issuer: &self.issuer,
@@ -74,7 +80,7 @@ impl Requester {
         }
     }
 
-    fn source(&self) -> Option<Source<'_>> {
+    pub(crate) fn source(&self) -> Option<Source<'_>> {
         self.source.as_ref().map(|(ip, user_agent)| Source { ip, user_agent })
     }
 }
@@ -199,7 +205,7 @@ impl Recorder<'_> {
     }
 }
 
-fn encode(record: &Record<'_>) -> Result<Vec<u8>, ControlError> {
+pub(crate) fn encode(record: &Record<'_>) -> Result<Vec<u8>, ControlError> {
     // Only numbers that are none can't be written, and there are none.
     record.encode().map_err(|_| ControlError::System("way to write a record"))
 }

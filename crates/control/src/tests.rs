@@ -391,3 +391,122 @@ async fn proposals_wait_for_their_turn_and_are_seen_to_their_end() {
     assert!(matches!(controller.revision(99).await, Err(ControlError::NoRevision(99))));
     world.assert_consistent();
 }
+
+/// A namespace for production, and servers in it that run whatever version of a package was published last.
+fn unpinned(names: &[&str]) -> String {
+    let mut text = "apiVersion: narrows.dev/v1alpha1\nkind: GovernedNamespace\nmetadata: { name: prod }\n\
+                    spec: { environment: prod }\n"
+        .to_owned();
+    for name in names {
+        text.push_str(&format!(
+            "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\n\
+             metadata: {{ namespace: prod, name: {name}, labels: {{ team: a }} }}\n\
+             spec: {{ transport: stdio, command: [npx, -y, {name}], resources: {{ cpu: 1, memory: 64Mi }} }}\n"
+        ));
+    }
+    text
+}
+
+fn put_text(text: &str) -> Proposal {
+    let put = Documents::read(&[SourceFile { name: "r.yaml".into(), text: text.to_owned() }]);
+    Proposal::Edits(Edits { put, ..Edits::default() })
+}
+
+fn is_denied(proposed: Result<Done, ControlError>) -> bool {
+    match proposed {
+        Err(ControlError::Refused(Refusal::Denied(denied))) => {
+            assert!(denied.violations.iter().any(narrows_core::governance::Violation::denies));
+            true
+        }
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn what_policies_refuse_is_recorded_and_not_done() {
+    let world = World::new();
+    let mut control = world.control(Following::Nothing);
+    let text = unpinned(&["a", "b"]);
+    assert!(is_denied(control.propose(put_text(&text), alice(), Run::Dry).await));
+    assert!(world.recorded().is_empty(), "dry is dry");
+    assert!(is_denied(control.propose(put_text(&text), alice(), Run::Real).await));
+    assert_eq!(world.recorded(), ["change.denied", "change.denied"]);
+    assert!(world.kept.lock().unwrap().is_empty());
+    world.assert_consistent();
+    let records = world.records.lock().unwrap().clone();
+    let first = &records[0].1;
+    assert_eq!(first["actor"]["subject"], "alice");
+    assert_eq!(first["source"]["ip"], "127.0.0.1");
+    assert_eq!(first["object"], serde_json::json!({ "kind": "McpServer", "namespace": "prod", "name": "a" }));
+    assert_eq!(first["decision"]["effect"], "deny");
+    assert_eq!(first["decision"]["rule"], "narrows-packages/npx");
+    assert_eq!(first["change"]["operation"], "create");
+    assert_eq!(first["change"]["reason"], "to try it");
+    assert_eq!(first["change"]["id"], records[1].1["change"]["id"]);
+    let found = &first["after"]["violations"][0];
+    assert_eq!(found["policy"], "narrows-packages");
+    assert_eq!(found["field"], "spec.command");
+    assert_eq!(found["actual"], "[\"npx\",\"-y\",\"a\"]");
+    // With an exemption it is done, and said.
+    let exempted = text
+        + "---\napiVersion: narrows.dev/v1alpha1\nkind: PolicyExemption\nmetadata: { name: moving }\n\
+           spec: { policy: narrows-packages, namespaces: [prod], owner: bob, reason: moving, expires: 2100-01-01 }\n";
+    let done = control.propose(put_text(&exempted), alice(), Run::Real).await.unwrap();
+    let warned: Vec<_> = done.warnings.iter().map(|violation| violation.effect.as_str()).collect();
+    assert_eq!((done.changes.len(), warned), (4, vec!["exempted", "exempted"]));
+    world.assert_consistent();
+}
+
+/// A refusal that can't be recorded is answered as a change that can't be.
+#[tokio::test]
+async fn a_refusal_is_durable_before_it_is_answered() {
+    for takes in 0..2 {
+        let world = World::new();
+        let mut control = world.control(Following::Nothing);
+        *world.takes.lock().unwrap() = takes;
+        let refused = control.propose(put_text(&unpinned(&["a", "b"])), alice(), Run::Real).await;
+        assert!(matches!(refused, Err(ControlError::Unrecorded(AppendError::Full))), "{refused:?}");
+        assert!(world.kept.lock().unwrap().is_empty());
+    }
+}
+
+/// However much is refused, what is recorded of it is bounded.
+#[tokio::test]
+async fn the_records_of_a_refusal_are_bounded() {
+    let world = World::new();
+    let mut control = world.control(Following::Nothing);
+    let names: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(is_denied(control.propose(put_text(&unpinned(&names)), alice(), Run::Real).await));
+    let records = world.records.lock().unwrap();
+    assert_eq!(records.len(), 64);
+    assert!(records.iter().all(|(_, record)| record["after"]["objectsDenied"] == 100));
+}
+
+/// What is in force is not judged again: a start with the same files is no change, and is not refused.
+#[tokio::test]
+async fn a_restart_is_not_judged() {
+    let world = World::new();
+    let mut control = world.control(Following::Files);
+    let followed = |text: &str| {
+        let documents = Documents::read(&[SourceFile { name: "r.yaml".into(), text: text.to_owned() }]);
+        Proposal::Files(FollowedFiles { documents, directory: "/etc".into() })
+    };
+    let files = || Requester::files("r.yaml".to_owned());
+    let text = unpinned(&["a"]);
+    let staging = text.replace("environment: prod", "environment: staging");
+    let done = control.propose(followed(&staging), files(), Run::Real).await.unwrap();
+    assert_eq!(done.warnings.len(), 1);
+    // The namespace is what changes then, and the server stays as it is.
+    let done = control.propose(followed(&text), files(), Run::Real).await.unwrap();
+    assert_eq!((done.changes.len(), done.warnings.len()), (1, 0));
+    drop(control);
+    let mut control = world.control(Following::Files);
+    let done = control.propose(followed(&text), files(), Run::Real).await.unwrap();
+    assert!(done.changes.is_empty());
+    // Another server is judged, and refused with the whole of the files.
+    assert!(is_denied(control.propose(followed(&unpinned(&["a", "b"])), files(), Run::Real).await));
+    assert_eq!(control.current().borrow().revision.number, 2);
+    world.assert_consistent();
+}
