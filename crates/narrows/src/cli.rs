@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// All states that were in force: compare them, go back to one
     #[command(subcommand, arg_required_else_help = true)]
     Revisions(RevisionsCommand),
+    /// What resources must be like
+    #[command(subcommand, arg_required_else_help = true)]
+    Policy(PolicyCommand),
     /// Tokens of the built-in issuer
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
@@ -279,13 +282,19 @@ impl FromStr for KindName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lower = text.to_ascii_lowercase();
-        let one = lower.strip_suffix('s').unwrap_or(&lower);
+        let one = match lower.as_str() {
+            "policies" => "policy",
+            "governancepolicies" => "governancepolicy",
+            other => other.strip_suffix('s').unwrap_or(other),
+        };
         let short = |kind: ResourceKind| match kind {
             ResourceKind::GovernedNamespace => "namespace",
             ResourceKind::McpServer => "server",
             ResourceKind::McpRole => "role",
             ResourceKind::McpRoleBinding => "binding",
             ResourceKind::IdentityProvider => "provider",
+            ResourceKind::GovernancePolicy => "policy",
+            ResourceKind::PolicyExemption => "exemption",
         };
         let matches = |kind: &ResourceKind| short(*kind) == one || kind.as_str().eq_ignore_ascii_case(one);
         ResourceKind::ALL.into_iter().find(matches).map(Self).ok_or_else(|| {
@@ -293,6 +302,41 @@ impl FromStr for KindName {
             format!("there are {known}")
         })
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Judge files by the policies in them and those that are built in; no running Narrows is needed
+    Test(PolicyTestArgs),
+    /// Print the policies that are built in, as YAML
+    ShowDefaults,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// A file of resources, or a directory of them; everything in it is judged, as if it were new
+    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// What those refer to, such as their namespaces, and further policies; not judged itself
+    #[arg(long = "namespace-file", value_name = "FILE|DIR")]
+    pub(crate) namespace_files: Vec<PathBuf>,
+    /// Who would ask for the change
+    #[arg(long = "as", value_name = "SUBJECT", default_value = "")]
+    pub(crate) subject: String,
+    /// A group of theirs
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: PolicyOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyOutput {
+    Table,
+    Json,
+    Junit,
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -452,6 +496,12 @@ pub(crate) enum SearchKind {
     BindingChanged,
     #[value(name = "provider.changed")]
     ProviderChanged,
+    #[value(name = "policy.changed")]
+    PolicyChanged,
+    #[value(name = "exemption.changed")]
+    ExemptionChanged,
+    #[value(name = "change.denied")]
+    ChangeDenied,
     #[value(name = "change.applied")]
     ChangeApplied,
     #[value(name = "change.aborted")]
@@ -600,6 +650,9 @@ mod tests {
             RecordKind::RoleChanged => SearchKind::RoleChanged,
             RecordKind::BindingChanged => SearchKind::BindingChanged,
             RecordKind::ProviderChanged => SearchKind::ProviderChanged,
+            RecordKind::PolicyChanged => SearchKind::PolicyChanged,
+            RecordKind::ExemptionChanged => SearchKind::ExemptionChanged,
+            RecordKind::ChangeDenied => SearchKind::ChangeDenied,
             RecordKind::ChangeApplied => SearchKind::ChangeApplied,
             RecordKind::ChangeAborted => SearchKind::ChangeAborted,
         };
@@ -618,6 +671,9 @@ mod tests {
             RecordKind::RoleChanged,
             RecordKind::BindingChanged,
             RecordKind::ProviderChanged,
+            RecordKind::PolicyChanged,
+            RecordKind::ExemptionChanged,
+            RecordKind::ChangeDenied,
             RecordKind::ChangeApplied,
             RecordKind::ChangeAborted,
         ];

@@ -12,13 +12,15 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     problems: Vec<Problem>,
+    /// What does not comply with policies, a line each.
+    violations: Vec<String>,
     code: u8,
 }
 
 impl Failure {
     /// A failure with exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, problems: Vec::new(), code: 1 }
+        Self { message: message.into(), hint: None, problems: Vec::new(), violations: Vec::new(), code: 1 }
     }
 
     /// Wrong usage that the argument parser could not see: exit code 2.
@@ -70,8 +72,9 @@ impl Failure {
 
     /// What the API found wrong.
     pub(crate) fn from_api(problem: narrows_console::Problem) -> Self {
-        let narrows_console::Problem { title, detail, hint, problems, changes, .. } = problem;
+        let narrows_console::Problem { title, detail, hint, problems, changes, violations, .. } = problem;
         let mut message = match (problems.len(), detail) {
+            (0, Some(detail)) if !violations.is_empty() => format!("not changed: {detail}"),
             (0, Some(detail)) => detail,
             (0, None) => title,
             (1, _) => "not changed: 1 problem".to_owned(),
@@ -93,7 +96,8 @@ impl Failure {
                 hint: problem.hint,
             })
             .collect();
-        Self { hint, problems, ..Self::new(message) }
+        let violations = violations.iter().map(violation).collect();
+        Self { hint, problems, violations, ..Self::new(message) }
     }
 
     /// What was being done, in front of the message.
@@ -117,11 +121,28 @@ impl Failure {
     }
 }
 
+/// A violation for people: what it comes to, and what it is.
+fn violation(violation: &narrows_console::Violation) -> String {
+    format!("{}: {violation}", effect(&violation.effect))
+}
+
+/// What a violation comes to, in a word.
+fn effect(effect: &str) -> &str {
+    match effect {
+        "deny" => "denied",
+        "warn" => "warning",
+        other => other,
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         for problem in &self.problems {
             text.push_str(&format!("{problem}\n"));
+        }
+        for violation in &self.violations {
+            text.push_str(&format!("{violation}\n"));
         }
         text.push_str(&format!("error: {}", self.message));
         if let Some(hint) = &self.hint {

@@ -23,7 +23,9 @@ use std::{future::Future, process::ExitCode, time::Duration};
 use clap::Parser as _;
 
 use api::{Api, Purpose};
-use cli::{AuditCommand, Cli, Command, LogFormat, RevisionsCommand, ServerCommand, TokenCommand};
+use cli::{
+    AuditCommand, Cli, Command, LogFormat, PolicyCommand, RevisionsCommand, ServerCommand, TokenCommand,
+};
 use data_dir::DataDir;
 use environment::Environment;
 use failure::Failure;
@@ -80,6 +82,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let purpose = args.how.purpose();
             on_api(data_dir, purpose, async |api| commands::revisions::restore(api, args).await)
         }
+        Command::Policy(PolicyCommand::Test(args)) => commands::policy::test(&args).map(done),
+        Command::Policy(PolicyCommand::ShowDefaults) => commands::policy::show_defaults().map(done),
         Command::Token(TokenCommand::Create(args)) => commands::token::create(&data_dir()?, &args).map(done),
         Command::Explain(args) => commands::explain::run(data_dir, *args).map(done),
         Command::Audit(command) => match command {

@@ -56,7 +56,8 @@ impl Offline {
     /// Opens the state alone, and leaves it as it is.
     pub(super) fn reading(data_dir: &DataDir) -> Result<Self, Failure> {
         let state = State::open_existing(&data_dir.database()).map_err(Failure::from_store)?;
-        let controller = Controller::reading(Arc::new(state)).map_err(Failure::from_control)?;
+        let controller =
+            Controller::reading(Arc::new(state), jiff::Timestamp::now).map_err(Failure::from_control)?;
         Ok(Self { router: routes(controller, rustix::process::geteuid().as_raw()), open: None })
     }
 

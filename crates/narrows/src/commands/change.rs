@@ -28,6 +28,7 @@ pub(crate) async fn diff(api: &Api, args: DiffArgs) -> Result<(), Failure> {
     let documents = read(&args.files)?.into_iter().map(document).collect();
     let request = ChangeRequest { documents, dry_run: true, ..ChangeRequest::default() };
     let change: Change = api.post("/changes", &request).await?;
+    differences::warn(&change.warnings);
     if change.changes.is_empty() {
         eprintln!("nothing is different from revision {}", change.base);
     }
@@ -94,6 +95,7 @@ fn summary(change: &Change, run: Run) -> String {
 
 /// A change in the form asked for. That it can't be printed does not undo it.
 pub(super) fn print(change: &Change, format: OutputFormat, run: Run) -> Result<(), Failure> {
+    differences::warn(&change.warnings);
     let printed = output::print(format, change, |change| summary(change, run));
     printed.map_err(|failure| match change.applied {
         true => failure.during(&format!("revision {} is in force, but", change.revision)),

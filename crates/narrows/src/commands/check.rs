@@ -32,6 +32,8 @@ struct Counts {
     roles: usize,
     bindings: usize,
     identity_providers: usize,
+    policies: usize,
+    exemptions: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,15 +99,17 @@ fn count(set: &ResourceSet) -> Counts {
         roles: set.roles.len(),
         bindings: set.bindings.len(),
         identity_providers: set.providers.len(),
+        policies: set.policies.len(),
+        exemptions: set.exemptions.len(),
     }
 }
 
 /// What a set holds, for people.
 fn summary(counts: &Counts) -> String {
-    let Counts { namespaces, servers, roles, bindings, identity_providers } = counts;
+    let Counts { namespaces, servers, roles, bindings, identity_providers, policies, exemptions } = counts;
     format!(
         "valid: namespaces {namespaces}, servers {servers}, roles {roles}, bindings {bindings}, \
-         identity providers {identity_providers}\n"
+         identity providers {identity_providers}, policies {policies}, exemptions {exemptions}\n"
     )
 }
 

@@ -1,6 +1,6 @@
 //! What is different, for people: a line for each resource, or each line of it.
 
-use narrows_console::ObjectDifference;
+use narrows_console::{ObjectDifference, Violation};
 use narrows_control::Run;
 use narrows_core::change::Operation;
 use serde_json::Value;
@@ -10,6 +10,20 @@ use crate::output::{self, Table};
 
 /// Lines that stay around those that are different.
 const AROUND: usize = 3;
+
+/// Warnings that are printed; the rest is counted.
+const MOST_WARNINGS: usize = 50;
+
+/// What does not comply with policies and is carried out, on standard error.
+pub(super) fn warn(warnings: &[Violation]) {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
+        let word = if warning.exemption.is_some() { "exempted" } else { "warning" };
+        eprintln!("{word}: {}", output::printable(&warning.to_string()));
+    }
+    if warnings.len() > MOST_WARNINGS {
+        eprintln!("and {} more: `--output json` has them all", warnings.len() - MOST_WARNINGS);
+    }
+}
 
 /// One line for each resource.
 pub(super) fn list(changes: &[ObjectDifference], run: Run) -> String {

@@ -7,6 +7,7 @@ pub(crate) mod check;
 mod differences;
 pub(crate) mod explain;
 pub(crate) mod get;
+pub(crate) mod policy;
 pub(crate) mod revisions;
 pub(crate) mod schema;
 pub(crate) mod server_logs;

@@ -48,10 +48,11 @@ spec: {{ environment: dev, mode: enforce }}
 ---
 apiVersion: narrows.dev/v1alpha1
 kind: McpServer
-metadata: {{ namespace: dev, name: demo }}
+metadata: {{ namespace: dev, name: demo, labels: {{ team: demo }} }}
 spec:
   transport: stdio
   command: [{executable:?}, demo-server, --root, {scratch:?}]
+  resources: {{ cpu: 1, memory: 512Mi }}
   sessions: shared
   {sandbox}
 ---

@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use narrows_control::{Control, ControlError, Controller, Requester, Run};
 use narrows_core::{
     change::{FollowedFiles, Following, Proposal, Refusal},
+    governance::{Asked, Purpose, Violation},
     problem::Problem,
     resource::{Documents, parse_files},
 };
@@ -16,6 +17,22 @@ use tokio_util::sync::CancellationToken;
 use super::{certificate, inputs::Resources};
 use crate::{failure::Failure, sources, watch::Watch};
 
+/// One violation with its parts as fields.
+macro_rules! log_violation {
+    ($level:ident, $violation:expr) => {
+        tracing::$level!(
+            object = %$violation.object,
+            rule = $violation.rule_id(),
+            effect = $violation.effect.as_str(),
+            field = $violation.field.as_deref(),
+            expected = $violation.expected.as_deref(),
+            actual = $violation.actual.as_deref(),
+            "{}",
+            $violation.message
+        )
+    };
+}
+
 /// How long to wait before a good state that could not be recorded or saved is tried again; each time twice as long, up to
 /// the longest, for an attempt may leave records.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -25,8 +42,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(super) fn check(state: &State, resources: &Resources) -> Result<(), Failure> {
     let Some(first) = &resources.first else { return Ok(()) };
     let current = narrows_control::latest(state).map_err(Failure::from_control)?;
-    match current.review(followed(first.clone())?, Following::Files) {
-        Ok(_) => Ok(()),
+    let asked = Asked {
+        username: Requester::files(String::new()).subject,
+        groups: [].into(),
+        purpose: Purpose::Look,
+        now: jiff::Timestamp::now(),
+    };
+    match current.review(followed(first.clone())?, Following::Files, &asked) {
+        // What policies refuse is refused when it is proposed, which records it.
+        Ok(_) | Err(Refusal::Denied(_)) => Ok(()),
         Err(Refusal::Problems(problems)) => Err(Failure::problems(problems, "not started")),
         Err(other) => Err(Failure::from_control(ControlError::Refused(other))),
     }
@@ -41,6 +65,7 @@ pub(super) async fn begin(control: &mut Control, resources: &mut Resources) -> R
     let requester = Requester::files(origin(&resources.files));
     let done =
         control.propose(followed(first)?, requester, Run::Real).await.map_err(Failure::from_control)?;
+    warn(&done.warnings);
     if done.changes.is_empty() { resume(control, &origin(&resources.files)) } else { Ok(()) }
 }
 
@@ -101,13 +126,45 @@ async fn propose(controller: &Controller, files: &[PathBuf]) -> Pending {
         }
     };
     match controller.propose(proposal, Requester::files(origin(files)), Run::Real).await {
-        Ok(_) | Err(ControlError::Closed) => Pending::No,
+        Ok(done) => {
+            warn(&done.warnings);
+            Pending::No
+        }
+        Err(ControlError::Closed) => Pending::No,
         Err(ControlError::Refused(Refusal::Problems(problems))) => refused(&problems),
+        Err(ControlError::Refused(Refusal::Denied(denied))) => refused_by_policies(&denied.violations),
         Err(error) => {
             tracing::error!("{}; it is tried again by itself", Failure::from_control(error));
             Pending::Soon
         }
     }
+}
+
+/// Violations that are logged one by one; the rest is counted.
+const LOGGED: usize = 50;
+
+/// What does not comply with policies and is in force.
+fn warn(warnings: &[Violation]) {
+    for violation in warnings.iter().take(LOGGED) {
+        log_violation!(warn, violation);
+    }
+    if warnings.len() > LOGGED {
+        tracing::warn!(
+            more = warnings.len() - LOGGED,
+            "`narrows policy test` says what else does not comply"
+        );
+    }
+}
+
+fn refused_by_policies(violations: &[Violation]) -> Pending {
+    for violation in violations.iter().filter(|violation| violation.denies()).take(LOGGED) {
+        log_violation!(error, violation);
+    }
+    tracing::error!(
+        violations = violations.iter().filter(|violation| violation.denies()).count(),
+        "policies refuse the files; the last good state stays in force"
+    );
+    Pending::Refused
 }
 
 fn refused(problems: &[Problem]) -> Pending {

@@ -12,6 +12,7 @@ mod changes;
 mod cli;
 mod documents;
 mod messages;
+mod policies;
 mod running;
 mod secrets;
 mod tls;

@@ -369,8 +369,8 @@ pub(crate) fn resources(place: &Place, grants: &[(&str, &str)]) -> String {
 /// A stdio server in the namespace `dev`.
 pub(crate) fn server(name: &str, command: &[&str]) -> String {
     format!(
-        "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: {name} }}\n\
-         spec: {{ transport: stdio, sessions: shared, command: {command:?} }}\n"
+        "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: {name}, labels: {{ team: test }} }}\n\
+         spec: {{ transport: stdio, sessions: shared, command: {command:?}, resources: {{ cpu: 2, memory: 1Gi }} }}\n"
     )
 }
 
