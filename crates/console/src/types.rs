@@ -168,6 +168,17 @@ impl From<&governance::Violation> for Violation {
     }
 }
 
+impl Violation {
+    /// What it comes to, in a word for people.
+    pub fn outcome(&self) -> &str {
+        match self.effect.as_str() {
+            "deny" => "denied",
+            "warn" => "warning",
+            other => other,
+        }
+    }
+}
+
 /// For people, in one line: resource, rule, what to do, and what was found.
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

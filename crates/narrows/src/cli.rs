@@ -1,6 +1,8 @@
 //! The command line as it was said. What it means is worked out in the commands, which turn these into checked forms;
 //! nothing here opens a file or decides anything.
 
+mod policy;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,6 +15,7 @@ use narrows_core::{
 use url::Url;
 
 use crate::api::Purpose;
+pub(crate) use policy::*;
 
 /// Narrows: the one governed passage between AI agents and MCP servers.
 #[derive(Debug, Parser)]
@@ -302,41 +305,6 @@ impl FromStr for KindName {
             format!("there are {known}")
         })
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Judge files by the policies in them and those that are built in; no running Narrows is needed
-    Test(PolicyTestArgs),
-    /// Print the policies that are built in, as YAML
-    ShowDefaults,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PolicyTestArgs {
-    /// A file of resources, or a directory of them; everything in it is judged, as if it were new
-    #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// What those refer to, such as their namespaces, and further policies; not judged itself
-    #[arg(long = "namespace-file", value_name = "FILE|DIR")]
-    pub(crate) namespace_files: Vec<PathBuf>,
-    /// Who would ask for the change
-    #[arg(long = "as", value_name = "SUBJECT", default_value = "")]
-    pub(crate) subject: String,
-    /// A group of theirs
-    #[arg(long = "group", value_name = "GROUP")]
-    pub(crate) groups: Vec<String>,
-    /// How the result is printed
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: PolicyOutput,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PolicyOutput {
-    Table,
-    Json,
-    Junit,
-    Sarif,
 }
 
 #[derive(Debug, Subcommand)]

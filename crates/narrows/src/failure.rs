@@ -96,7 +96,8 @@ impl Failure {
                 hint: problem.hint,
             })
             .collect();
-        let violations = violations.iter().map(violation).collect();
+        let said = |violation: &narrows_console::Violation| format!("{}: {violation}", violation.outcome());
+        let violations = violations.iter().map(said).collect();
         Self { hint, problems, violations, ..Self::new(message) }
     }
 
@@ -118,20 +119,6 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
-    }
-}
-
-/// A violation for people: what it comes to, and what it is.
-fn violation(violation: &narrows_console::Violation) -> String {
-    format!("{}: {violation}", effect(&violation.effect))
-}
-
-/// What a violation comes to, in a word.
-fn effect(effect: &str) -> &str {
-    match effect {
-        "deny" => "denied",
-        "warn" => "warning",
-        other => other,
     }
 }
 

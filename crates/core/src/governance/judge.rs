@@ -115,9 +115,12 @@ fn each(
             for (rule, expression) in compiled.policy.rules.iter().zip(&compiled.expressions) {
                 let found =
                     Found { key: &change.key, manifest: &manifest, policy: &compiled.policy, rule, action };
-                let violation = match complies(expression, facts.as_ref()) {
-                    Ok(()) => None,
-                    Err(reason) => Some(found.violation(reason.as_deref(), &after.exemptions, asked.now)),
+                let violation = match ask(expression, facts.as_ref()) {
+                    Said::Complied => None,
+                    Said::NotComplied => Some(found.violation(None, &after.exemptions, asked.now)),
+                    Said::Nothing(reason) => {
+                        Some(found.violation(Some(&reason), &after.exemptions, asked.now))
+                    }
                 };
                 say(&change.key, &compiled.policy, rule, violation);
             }
@@ -134,21 +137,29 @@ fn in_force(own: &[Compiled]) -> Vec<&Compiled> {
     all
 }
 
-/// Whether a rule is complied with; else why it has no value, where it has none.
-fn complies(
-    expression: &Result<Condition, String>,
-    facts: Result<&Facts<'_>, &ArgumentsError>,
-) -> Result<(), Option<String>> {
-    let expression = expression.as_ref().map_err(|reason| Some(reason.clone()))?;
-    let facts =
-        facts.map_err(|_| Some("the resource has a form that expressions can't look at".to_owned()))?;
+/// What an expression says of a resource.
+enum Said {
+    Complied,
+    NotComplied,
+    /// It has no value, and why.
+    Nothing(String),
+}
+
+fn ask(expression: &Result<Condition, String>, facts: Result<&Facts<'_>, &ArgumentsError>) -> Said {
+    let expression = match expression {
+        Ok(expression) => expression,
+        Err(reason) => return Said::Nothing(reason.clone()),
+    };
+    let Ok(facts) = facts else {
+        return Said::Nothing("the resource has a form that expressions can't look at".to_owned());
+    };
     match expression.holds(facts, MAX_STEPS) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(None),
+        Ok(true) => Said::Complied,
+        Ok(false) => Said::NotComplied,
         Err(EvaluationError::TooExpensive) => {
-            Err(Some("it would take too many steps on a resource of this size".to_owned()))
+            Said::Nothing("it would take too many steps on a resource of this size".to_owned())
         }
-        Err(error) => Err(Some(error.to_string())),
+        Err(error) => Said::Nothing(error.to_string()),
     }
 }
 

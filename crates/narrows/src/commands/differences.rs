@@ -17,8 +17,7 @@ const MOST_WARNINGS: usize = 50;
 /// What does not comply with policies and is carried out, on standard error.
 pub(super) fn warn(warnings: &[Violation]) {
     for warning in warnings.iter().take(MOST_WARNINGS) {
-        let word = if warning.exemption.is_some() { "exempted" } else { "warning" };
-        eprintln!("{word}: {}", output::printable(&warning.to_string()));
+        eprintln!("{}: {}", warning.outcome(), output::printable(&warning.to_string()));
     }
     if warnings.len() > MOST_WARNINGS {
         eprintln!("and {} more: `--output json` has them all", warnings.len() - MOST_WARNINGS);

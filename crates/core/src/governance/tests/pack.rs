@@ -296,7 +296,6 @@ fn it_refuses_in_production_and_warns_elsewhere() {
     assert_eq!(rules(&violations(&text)), ["narrows-packages/npx (warn)"]);
 }
 
-/// Every rule is one that something complies with, and something does not.
 #[test]
 fn a_policy_of_the_same_name_takes_the_place() {
     let own = format!(

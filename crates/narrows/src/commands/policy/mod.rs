@@ -184,12 +184,8 @@ fn table(tested: &[Tested], counts: Counts) -> String {
     let mut table = Table::new(&[]);
     for one in tested {
         let Some(violation) = &one.examined.violation else { continue };
-        let word = match violation.effect {
-            Effect::Deny => "denied",
-            Effect::Warn => "warning",
-            Effect::Exempted { .. } => "exempted",
-        };
-        table.row(vec![word.to_owned(), one.place.to_string(), Violation::from(violation).to_string()]);
+        let violation = Violation::from(violation);
+        table.row(vec![violation.outcome().to_owned(), one.place.to_string(), violation.to_string()]);
     }
     let Counts { denied, warnings, exempted, compliant } = counts;
     format!(
