@@ -110,7 +110,6 @@ impl Names for Facts<'_> {
             "object" => Some(self.object.value()),
             "oldObject" => Some(self.old.value()),
             "namespaceObject" => Some(self.namespace.value()),
-            "request" => Some(self.request.value()),
             _ => None,
         }
     }

@@ -171,6 +171,15 @@ fn canonical_json_is_stable_and_read_back() {
     assert!(json.starts_with(r#"{"bindings":[{"name":"dev-readers","role":"#), "{json}");
 }
 
+/// A state of a version that knew no policies is still the one that was saved.
+#[test]
+fn a_set_without_policies_is_written_as_before() {
+    let set = parse(AROUND).unwrap();
+    let json = set.to_canonical_json().unwrap();
+    assert!(!json.contains("policies") && !json.contains("exemptions"), "{json}");
+    assert_eq!(ResourceSet::from_json(&json).unwrap().digest().unwrap(), set.digest().unwrap());
+}
+
 /// What people get back is what they may write, and means the same.
 #[test]
 fn a_manifest_is_read_as_the_same_resource() {
@@ -621,6 +630,18 @@ fn bad_inputs() -> Vec<(&'static str, String)> {
         (
             "an exemption of an unknown rule",
             exemption("policy: narrows-packages, rules: [npx, npm], namespaces: [dev]"),
+        ),
+        (
+            "an exemption of an unknown rule of one's own policy",
+            policy_rule("expression: 'true'")
+                + "---\n"
+                + &exemption("policy: p, rules: [r, s], namespaces: [dev]")
+                + "---\n"
+                + &policy_rule("expression: 'true'").replace("name: p", "name: a"),
+        ),
+        (
+            "no second problem for what refers to a broken policy",
+            policy_rule("expression: ''") + "---\n" + &exemption("policy: p, rules: [s], namespaces: [dev]"),
         ),
         ("an exemption without places", exemption("policy: narrows-packages, rules: [], servers: []")),
         (
