@@ -8,11 +8,12 @@ mod answer;
 mod body;
 mod problem;
 mod router;
+mod servers;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
 pub use problem::{Problem, ResourceProblem};
-pub use router::{Caller, router};
+pub use router::{Caller, Plane, router};
 pub use types::*;

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use narrows_control::ControlError;
+use narrows_control::{ControlError, lifecycle::ServerError};
 use narrows_core::{change::Refusal, ports::AppendError, problem, resource::ObjectKey};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,7 @@ pub(crate) enum Kind {
     Stale,
     Followed,
     Denied,
+    Conflict,
     Invalid,
     Unavailable,
     InDoubt,
@@ -106,6 +107,7 @@ impl Kind {
             Self::Stale => (StatusCode::CONFLICT, "stale", "something was changed meanwhile"),
             Self::Followed => (StatusCode::CONFLICT, "followed", "resources follow a file"),
             Self::Denied => (StatusCode::FORBIDDEN, "denied", "policies refuse the change"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "things are not such that it could be done"),
             Self::Invalid => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the resources are not as they have to be")
             }
@@ -191,6 +193,27 @@ impl From<ControlError> for Refused {
             }
             ControlError::Busy | ControlError::Closed => new(Kind::Unavailable).hint("try again in a moment"),
             ControlError::Damaged { .. } | ControlError::System(_) => new(Kind::Internal),
+        }
+    }
+}
+
+impl From<ServerError> for Refused {
+    fn from(error: ServerError) -> Self {
+        let new = |kind| Self::new(kind).detail(problem::with_sources(&error));
+        match &error {
+            ServerError::NoServer(_) => {
+                new(Kind::NotFound).hint("`narrows server list` says which there are")
+            }
+            ServerError::Stopped(_) => new(Kind::Conflict).hint("let it run: scale it to 1"),
+            ServerError::NotRunning => new(Kind::Conflict).hint("servers run while `narrows up` does"),
+            ServerError::Unrecorded(AppendError::Unwritable { .. }) => {
+                new(Kind::Unavailable).hint("nothing was done; free space on the disk of the data directory")
+            }
+            ServerError::Unrecorded(_) => {
+                new(Kind::Unavailable).hint("nothing was done; try again in a moment")
+            }
+            ServerError::Unreadable(_) => new(Kind::Unavailable),
+            ServerError::System(_) => new(Kind::Internal),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Path, RawQuery, Request, State},
+    extract::{DefaultBodyLimit, FromRef, Path, RawQuery, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use narrows_control::{ControlError, Controller, Origin, Requester, Run};
+use narrows_control::{ControlError, Controller, Origin, Requester, Run, lifecycle::Servers};
 use narrows_core::{
-    change::{Base, Desired, Edits, FollowedObjects, InvalidBase, Proposal, Refusal, between},
+    change::{Aim, Base, Desired, Edits, FollowedObjects, InvalidBase, Proposal, Refusal, between},
     resource::{Documents, Object, ObjectKey, ResourceKind, SourceFile},
 };
 
@@ -21,6 +21,7 @@ use crate::{
     answer::Json,
     body::{Body, Query, number},
     problem::{Kind, Refused},
+    servers,
 };
 
 /// Revisions in one answer, unless fewer are asked for.
@@ -43,9 +44,25 @@ pub struct Caller {
     pub ip: String,
 }
 
+/// What the API asks.
+#[derive(Clone)]
+pub struct Plane {
+    /// Of changes and revisions.
+    pub controller: Controller,
+    /// Of how servers fare; none where nothing runs.
+    pub servers: Option<Servers>,
+}
+
+impl FromRef<Plane> for Controller {
+    fn from_ref(plane: &Plane) -> Self {
+        plane.controller.clone()
+    }
+}
+
 /// All of `/api/v1`.
-pub fn router(controller: Controller) -> Router {
+pub fn router(plane: Plane) -> Router {
     let routes = Router::new()
+        .merge(servers::routes())
         .route("/resources", get(resources))
         .route("/changes", post(change))
         .route("/revisions", get(revisions))
@@ -61,7 +78,7 @@ pub fn router(controller: Controller) -> Router {
         .layer(middleware::from_fn(known_callers))
         // The body's size is bounded where it is read.
         .layer(DefaultBodyLimit::disable())
-        .with_state(controller)
+        .with_state(plane)
 }
 
 /// Nothing is answered to nobody.
@@ -110,7 +127,7 @@ async fn change(
     }
     let remove = remove.iter().map(key).collect::<Result<Vec<_>, _>>()?;
     let files = taken(take_over);
-    let edits = Edits { base: parsed(base)?, put, remove, files };
+    let edits = Edits { base: parsed(base)?, put, remove, files, aim: Aim::Edit };
     propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
 }
 
@@ -125,7 +142,29 @@ async fn restore(
     Query::read(query.as_deref(), &[])?;
     let RestoreRequest { object, base, dry_run, take_over, reason } = request;
     let object = object.as_ref().map(key).transpose()?;
-    let then = controller.revision(number("revision", &revision)?).await?;
+    let how = Restoring { object, base: parsed(base)?, take_over };
+    let edits = restoring(&controller, number("revision", &revision)?, how).await?;
+    propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
+}
+
+/// What is to be as it was.
+pub(crate) struct Restoring {
+    /// This resource only.
+    pub(crate) object: Option<ObjectKey>,
+    /// The revision that it was made for.
+    pub(crate) base: Option<Base>,
+    /// Whether what followed a file may come back without it.
+    pub(crate) take_over: bool,
+}
+
+/// The edits that bring a revision back.
+pub(crate) async fn restoring(
+    controller: &Controller,
+    revision: u64,
+    how: Restoring,
+) -> Result<Edits, Refused> {
+    let Restoring { object, base, take_over } = how;
+    let then = controller.revision(revision).await?;
     let now = controller.current();
     let back = between(&now.resources, &then.resources);
     let back = back.into_iter().filter(|change| object.as_ref().is_none_or(|only| change.key == *only));
@@ -151,13 +190,12 @@ async fn restore(
     }
     // What was worked out holds for this state only.
     let seen = Base { number: now.revision.number, digest: Some(Arc::clone(&now.revision.digest)) };
-    let base = Some(parsed(base)?.unwrap_or(seen));
+    let base = Some(base.unwrap_or(seen));
     let files = taken(take_over);
-    let edits = Edits { base, put: Documents::of(put), remove, files };
-    propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
+    Ok(Edits { base, put: Documents::of(put), remove, files, aim: Aim::RollBack })
 }
 
-async fn propose(
+pub(crate) async fn propose(
     controller: &Controller,
     edits: Edits,
     requester: Requester,
@@ -238,11 +276,11 @@ fn listed(desired: &Desired, wanted: impl Fn(&ObjectKey) -> bool) -> Resources {
     Resources { revision: desired.revision.to_string(), items: objects.map(item).collect() }
 }
 
-fn run(dry_run: bool) -> Run {
+pub(crate) fn run(dry_run: bool) -> Run {
     if dry_run { Run::Dry } else { Run::Real }
 }
 
-fn parsed(base: Option<String>) -> Result<Option<Base>, Refused> {
+pub(crate) fn parsed(base: Option<String>) -> Result<Option<Base>, Refused> {
     base.map(|base| base.parse())
         .transpose()
         .map_err(|error: InvalidBase| Refused::new(Kind::BadRequest).detail(format!("`base`: {error}")))
@@ -279,7 +317,7 @@ fn key(named: &Named) -> Result<ObjectKey, Refused> {
         .map_err(|error| Refused::new(Kind::BadRequest).detail(error.to_string()))
 }
 
-fn requester(
+pub(crate) fn requester(
     caller: Caller,
     headers: &http::HeaderMap,
     reason: Option<String>,

@@ -106,7 +106,7 @@ impl World {
         let (controller, run) = serve(control.unwrap(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(run);
-        Self { memory, router: router(controller), _tasks: tasks }
+        Self { memory, router: router(Plane { controller, servers: None }), _tasks: tasks }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
@@ -412,4 +412,60 @@ async fn nobody_is_answered_and_only_json_is_read() {
             request.extension(caller.clone()).body(Body::from(put(&namespace("a", "b")).to_string()));
         assert_eq!(world.send(request.unwrap()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn servers_where_none_runs() {
+    let world = World::new();
+    let server = |name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: narrows.dev/v1alpha1\nkind: McpServer\nmetadata: {{ namespace: dev, name: {name} }}\n\
+             spec: {{ transport: stdio, command: [{name}]{spec} }}\n"
+        )
+    };
+    let both = namespace("dev", "dev") + &server("files", "") + &server("many", ", sessions: shared");
+    assert_eq!(world.change(&put(&both)).await.0, StatusCode::OK);
+    let post = async |path: &str, body: Value| {
+        world.ask(Method::POST, &format!("/api/v1/servers/dev/{path}"), &body).await
+    };
+    let (_, found) = world.get("/servers?namespace=dev").await;
+    let names: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
+    assert_eq!(names, ["files", "many"]);
+    let (status, found) = world.get("/servers/dev/many").await;
+    assert_eq!((status, &found["state"], &found["replicas"]), (StatusCode::OK, &Value::Null, &json!(1)));
+
+    let (status, answer) = post("many/scale", json!({ "replicas": 3, "reason": "more to do" })).await;
+    assert_eq!((status, done(&answer)), (StatusCode::OK, "update dev/many;".to_owned()), "{answer}");
+    assert_eq!(post("many/scale", json!({ "replicas": 0, "dryRun": true })).await.1["applied"], false);
+    let (_, found) = world.get("/servers/dev/many/history").await;
+    let reasons: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| &item["reason"]).collect();
+    assert_eq!(reasons, [&json!("more to do"), &Value::Null]);
+    let (status, answer) = post("many/rollback", json!({})).await;
+    assert_eq!((status, done(&answer)), (StatusCode::OK, "update dev/many;".to_owned()), "{answer}");
+    assert_eq!(world.get("/servers/dev/many").await.1["replicas"], 1);
+    let kinds: Vec<_> =
+        world.memory.records.lock().unwrap().iter().map(|record| record["kind"].clone()).collect();
+    for kind in ["server.scaled", "server.rolled_back"] {
+        assert!(kinds.contains(&json!(kind)), "{kinds:?}");
+    }
+
+    let refused = [
+        ("files/scale", json!({ "replicas": 2 }), 422),
+        ("many/scale", json!({ "replicas": 65 }), 422),
+        ("many/scale", json!({ "replicas": -1 }), 400),
+        ("many/scale", json!({ "replicas": 2, "base": "1" }), 409),
+        ("gone/scale", json!({ "replicas": 1 }), 404),
+        ("Gone/scale", json!({ "replicas": 1 }), 400),
+        ("files/restart", json!({}), 409),
+        ("gone/restart", json!({}), 404),
+        ("files/rollback", json!({}), 404),
+        ("many/rollback", json!({ "to": 99 }), 404),
+    ];
+    for (path, body, status) in refused {
+        let (found, answer) = post(path, body).await;
+        assert_eq!(found.as_u16(), status, "{path}: {answer}");
+        assert!(answer["detail"].is_string(), "{path}: {answer}");
+    }
+    assert_eq!(world.get("/servers/dev/gone").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(world.get("/servers/dev/gone/history").await.0, StatusCode::NOT_FOUND);
 }

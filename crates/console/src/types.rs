@@ -6,6 +6,7 @@ use narrows_core::{
     audit::record_time,
     change::{FieldChange, ObjectChange, Operation},
     governance::{self, Effect},
+    lifecycle::Phase,
     ports::RevisionEntry,
     resource::{Object, ObjectKey},
 };
@@ -347,4 +348,113 @@ impl From<RevisionEntry> for Revision {
                 .collect(),
         }
     }
+}
+
+/// How servers fare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Servers {
+    /// The revision that is in force.
+    pub revision: String,
+    /// In the order of their names.
+    pub items: Vec<Server>,
+}
+
+/// How a server fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Server {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+    /// How it fares, in a word; absent where nothing runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Phase>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
+    /// How many processes it is to have.
+    pub replicas: u32,
+    /// How often it was started anew by request since Narrows was started.
+    pub restarts: u64,
+    /// The revision from which on it is wanted as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// The same of the version that serves; another if the new one did not come up, and absent if none serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<u64>,
+    /// The revision of MCP that it speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Its name and version, as it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Its tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// The file that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A server's changes, newest first; each with that server alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerHistory {
+    /// In this order.
+    pub items: Vec<Revision>,
+    /// `before` for those that follow; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// How many processes a server is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScaleRequest {
+    /// None: it is stopped.
+    pub replicas: u32,
+    /// As in a change; the one in force if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// As in a change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// As in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// That a server is to be started anew, as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestartRequest {
+    /// As in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A server to be as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// In this revision; the one before its last change if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// As in a change; the one in force if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// As in a change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// As in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

@@ -263,10 +263,11 @@ impl Control {
         self.record_outcomes(doubt, Ending::Applied);
         let before = Arc::clone(&self.current.borrow());
         let desired = Arc::new(doubt.accepted.desired());
+        let published = self.recorder(doubt).published(&canonical(&before)?, &canonical(&desired)?);
+        // Before what follows it is recorded: how servers fare that it wants.
+        note(published.map(|line| self.parts.log.append_later(Pairing::Event, line)));
         self.parts.live.put_in_force(doubt.accepted.snapshot());
         self.current.send_replace(Arc::clone(&desired));
-        let published = self.recorder(doubt).published(&canonical(&before)?, &canonical(&desired)?);
-        note(published.map(|line| self.parts.log.append_later(Pairing::Event, line)));
         tracing::info!(
             revision = desired.revision.to_string(),
             origin = doubt.requester.origin(),

@@ -8,6 +8,7 @@ mod control;
 mod denied;
 mod error;
 mod handle;
+pub mod lifecycle;
 mod record;
 
 #[cfg(test)]

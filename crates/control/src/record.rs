@@ -119,7 +119,13 @@ impl Recorder<'_> {
     pub(crate) fn intent(&self, change: &ObjectChange) -> Result<Vec<u8>, ControlError> {
         let before = change.before.as_ref().map(narrows_core::resource::Object::manifest);
         let after = change.after.as_ref().map(narrows_core::resource::Object::manifest);
-        self.record(RecordKind::of_change(change), change, None, (before.as_ref(), after.as_ref()), None)
+        self.record(
+            RecordKind::of_change(change, self.accepted.aim()),
+            change,
+            None,
+            (before.as_ref(), after.as_ref()),
+            None,
+        )
     }
 
     /// How that ended.

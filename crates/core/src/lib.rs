@@ -11,6 +11,7 @@ pub mod decision;
 mod golden;
 pub mod governance;
 pub mod ids;
+pub mod lifecycle;
 pub mod pattern;
 pub mod policy;
 pub mod ports;

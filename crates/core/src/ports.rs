@@ -6,6 +6,7 @@ use std::{future::Future, pin::Pin};
 use crate::{
     change::{Managers, Operation},
     ids::ServerId,
+    lifecycle::{Endpoint, Version},
     resource::ObjectKey,
 };
 
@@ -71,8 +72,9 @@ pub trait AuditLog: Send + Sync + 'static {
 
 /// What is known of the processes or machines behind a server.
 pub trait ServerHealth: Send + Sync + 'static {
-    /// Why the server can't be reached now, in a sentence for people; none if nothing is known against it.
-    fn unavailable(&self, server: &ServerId) -> Option<String>;
+    /// Why the server can't be reached there now, in a sentence for people; none if nothing is known against it. No
+    /// endpoint: there is no way to it yet.
+    fn unavailable(&self, server: &ServerId, endpoint: Option<&Endpoint>) -> Option<String>;
 }
 
 /// The keys of an issuer as they were last fetched.
@@ -183,4 +185,19 @@ pub trait Revisions: Send + Sync + 'static {
     /// # Errors
     /// That can't be found out, or not be kept.
     fn settle(&self, change: &str) -> Result<bool, StateError>;
+}
+
+/// Which version of each server serves, so that a restart goes on with it. The calls wait for the disk.
+pub trait Deployments: Send + Sync + 'static {
+    /// All of them.
+    ///
+    /// # Errors
+    /// The state can't be read.
+    fn serving(&self) -> Result<Vec<Version>, StateError>;
+
+    /// This version of the server serves from now on; none: no version does.
+    ///
+    /// # Errors
+    /// The state can't be written.
+    fn keep(&self, server: &ServerId, version: Option<&Version>) -> Result<(), StateError>;
 }

@@ -103,10 +103,7 @@ impl Context {
 
     /// Whether the server's address is still the one that this request went to.
     pub(crate) fn leads_to_its_server(&self) -> bool {
-        self.gateway
-            .published()
-            .upstream(&self.server)
-            .is_some_and(|upstream| Arc::ptr_eq(upstream, &self.upstream))
+        self.gateway.published().way(&self.server).is_some_and(|way| way.leads_to(&self.upstream))
     }
 
     /// What is written of a claim in this request.

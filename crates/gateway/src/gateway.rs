@@ -9,9 +9,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use narrows_core::{
     ids::ServerId,
+    lifecycle::{Endpoint, InstanceId, Route as ServerRoute, Surface},
     policy::Snapshot,
     ports::{AuditLog, ServerHealth},
-    resource::Server,
 };
 use narrows_egress::AddressPolicy;
 use narrows_mcp::{
@@ -36,6 +36,7 @@ use crate::{
     identity::{self, Authenticator, Identity},
     judge::{self, Claim},
     metrics::{Metrics, Present},
+    probe::{self, ProbeFailure},
     refusal::{EdgeRefusal, Refusal},
     reply::Reply,
     room::{Place, Room},
@@ -44,6 +45,7 @@ use crate::{
     settings::Settings,
     telemetry::Spans,
     upstream::{Reach, Upstream},
+    ways::{self, Way, Ways},
 };
 use narrows_core::decision::{Decision, Denial, Effect, Mode, Verdict};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,7 +69,7 @@ pub struct Parts {
     /// How servers' certificates are checked.
     pub upstream_tls: Arc<rustls::ClientConfig>,
     /// The socket of a local server's bridge.
-    pub socket_of: Arc<dyn Fn(&ServerId) -> PathBuf + Send + Sync>,
+    pub socket_of: Arc<dyn Fn(&InstanceId) -> PathBuf + Send + Sync>,
     /// The time.
     pub clock: Clock,
     /// Who collects spans; nobody, unless wanted.
@@ -77,13 +79,13 @@ pub struct Parts {
 /// A snapshot and the ways to its servers. Swapped whole.
 pub(crate) struct Published {
     pub(crate) snapshot: Arc<Snapshot>,
-    upstreams: HashMap<ServerId, Arc<Upstream>>,
+    places: HashMap<ServerId, ways::Place>,
 }
 
 impl Published {
-    /// The way to a server, if there is one.
-    pub(crate) fn upstream(&self, server: &ServerId) -> Option<&Arc<Upstream>> {
-        self.upstreams.get(server)
+    /// The way to a server, if there is such a server.
+    pub(crate) fn way(&self, server: &ServerId) -> Option<arc_swap::Guard<Arc<Way>>> {
+        self.places.get(server).map(|place| place.load())
     }
 }
 
@@ -95,6 +97,7 @@ pub struct Gateway {
     audit: Arc<dyn AuditLog>,
     handles: HandleKeys,
     reach: Reach,
+    ways: Ways,
     clock: Clock,
     published: ArcSwap<Published>,
     changes: watch::Sender<u64>,
@@ -118,7 +121,7 @@ impl Gateway {
             Arc::clone(&metrics),
             parts.spans,
         );
-        let empty = Published { snapshot: Arc::new(Snapshot::empty()), upstreams: HashMap::new() };
+        let empty = Published { snapshot: Arc::new(Snapshot::empty()), places: HashMap::new() };
         let bodies = Room::new(parts.settings.limits.bodies_bytes, parts.settings.limits.body_bytes);
         Arc::new(Self {
             settings: parts.settings,
@@ -132,6 +135,7 @@ impl Gateway {
                 health: parts.health,
                 socket_of: parts.socket_of,
             },
+            ways: Ways::default(),
             clock: parts.clock,
             published: ArcSwap::from_pointee(empty),
             changes: watch::Sender::new(0),
@@ -145,34 +149,33 @@ impl Gateway {
     }
 
     /// Puts a snapshot in force. Requests that begin afterwards are judged by it at once; those in progress and
-    /// streams are judged again. A server whose address can't be used is logged and answers as not available.
+    /// streams are judged again.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        let before = self.published.load();
-        let mut upstreams = HashMap::new();
-        for server in &snapshot.resources().servers {
-            if let Some(upstream) = self.upstream(&before, server) {
-                upstreams.insert(server.id.clone(), upstream);
-            }
-        }
+        let servers = snapshot.resources().servers.iter().map(|server| &server.id);
+        let places = self.ways.of(servers, &self.reach);
         let number = snapshot.revision().number;
-        self.published.store(Arc::new(Published { snapshot, upstreams }));
+        self.published.store(Arc::new(Published { snapshot, places }));
         self.metrics.published(number);
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changed();
     }
 
-    fn upstream(&self, before: &Published, server: &Server) -> Option<Arc<Upstream>> {
-        if let Some(upstream) = before.upstreams.get(&server.id)
-            && upstream.leads_to(server, &self.reach)
-        {
-            return Some(Arc::clone(upstream));
-        }
-        match Upstream::new(server, &self.reach) {
-            Ok(upstream) => Some(Arc::new(upstream)),
-            Err(error) => {
-                tracing::error!(server = %server.id, %error, "the server's address can't be used");
-                None
-            }
-        }
+    /// Leads requests to a server so from now on. Until it is led anywhere, it answers as not available. An address that
+    /// can't be used is logged, and answers so, too.
+    pub fn lead(&self, server: &ServerId, route: &ServerRoute) {
+        self.ways.lead(server, route, &self.reach);
+        self.changed();
+    }
+
+    /// Asks what is there whether it answers MCP: a handshake, and its tools.
+    ///
+    /// # Errors
+    /// [`ProbeFailure`], for people.
+    pub async fn probe(&self, endpoint: &Endpoint) -> Result<Surface, ProbeFailure> {
+        probe::probe(endpoint, &self.reach).await
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Writes counts of failed authentications, and says what went beyond a bound, until stopped. Its end before that
@@ -248,21 +251,28 @@ impl Gateway {
         let (slot, present, body) = received.inspect_err(|refusal| {
             self.note(refusal, &arrival.ip, Some(&arrival.identity.principal.subject));
         })?;
-        let Some(upstream) = self.reachable(&arrival) else {
+        let Some(way) = self.reachable(&arrival) else {
             return Err(self.unknown(&arrival, verb, &body).await);
         };
-        let binding = Binding::new(&arrival.identity, &arrival.server, upstream.target_digest());
+        let bound =
+            |upstream: &Upstream| Binding::new(&arrival.identity, &arrival.server, upstream.target_digest());
         // A stateless request has no session, whatever an old header says (2026-07-28, basic/transports).
         let stateless = arrival.headers.get(VERSION_HEADER).is_some_and(is_stateless);
-        let session = match arrival.headers.get(SESSION_HEADER).map(HeaderValue::to_str) {
-            None => None,
-            Some(_) if stateless => None,
-            Some(handle) => {
-                let handle = handle.unwrap_or_default();
-                let session = session::open(&self.handles, &binding, handle, self.now());
-                Some(session.ok_or(Refusal::UnknownSession(None))?)
-            }
-        };
+        let (upstream, binding, session) =
+            match arrival.headers.get(SESSION_HEADER).filter(|_| !stateless).map(HeaderValue::to_str) {
+                None => (Arc::clone(&way.live), bound(&way.live), None),
+                // It says itself where it was opened.
+                Some(handle) => {
+                    let handle = handle.unwrap_or_default();
+                    let mut there = way.all().filter_map(|upstream| {
+                        let binding = bound(upstream);
+                        let session = session::open(&self.handles, &binding, handle, self.now())?;
+                        Some((Arc::clone(upstream), binding, Some(session)))
+                    });
+                    there.next().ok_or(Refusal::UnknownSession(None))?
+                }
+            };
+        drop(way);
         let context = Arc::new(Context {
             gateway: Arc::clone(self),
             upstream,
@@ -313,11 +323,11 @@ impl Gateway {
     }
 
     /// The way to the server, if the caller may use it at all.
-    fn reachable(&self, arrival: &Arrival<'_>) -> Option<Arc<Upstream>> {
+    fn reachable(&self, arrival: &Arrival<'_>) -> Option<Arc<Way>> {
         let published = self.published.load();
         let decision = self.decide_use(&published, arrival);
         match decision.effect() {
-            Effect::Proceed { .. } => published.upstreams.get(&arrival.server).cloned(),
+            Effect::Proceed { .. } => Some(published.places.get(&arrival.server)?.load_full()),
             Effect::Refuse(_) => None,
         }
     }
@@ -341,7 +351,7 @@ impl Gateway {
         let published = self.published.load_full();
         let mut decision = self.decide_use(&published, arrival);
         if let Verdict::Allow(_) = decision.verdict {
-            // Allowed, but its address can't be used.
+            // It came between the two looks.
             decision.verdict = Verdict::Deny(Denial::UnknownServer);
             decision.mode = Mode::Enforce;
         }

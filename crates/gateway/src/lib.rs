@@ -24,6 +24,7 @@ mod lease;
 pub mod listener;
 mod metrics;
 mod patience;
+pub mod probe;
 pub mod refusal;
 mod reply;
 mod room;
@@ -33,6 +34,7 @@ pub mod settings;
 pub mod telemetry;
 mod tls;
 mod upstream;
+mod ways;
 mod workers;
 
 pub use gateway::{Gateway, Parts};

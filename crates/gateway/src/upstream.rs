@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use narrows_core::{
     ids::ServerId,
+    lifecycle::{Endpoint, InstanceId},
     ports::ServerHealth,
-    resource::{Server, Transport},
 };
 use narrows_egress::{AddressPolicy, Body, Client, ClientLimits, EgressError, Target};
 
@@ -19,26 +19,18 @@ use crate::{
 };
 
 /// Tells the bridge of a local server which sessionless requests belong together; opaque, and sent to sockets only.
-const PRINCIPAL_HEADER: HeaderName = HeaderName::from_static("narrows-principal");
+pub(crate) const PRINCIPAL_HEADER: HeaderName = HeaderName::from_static("narrows-principal");
 
 /// Connections to one server, streams included.
 const CONNECTIONS: usize = 20_000;
 
-/// One server.
+/// One place where a server is.
 pub(crate) struct Upstream {
     id: ServerId,
-    target: TargetKey,
     /// A digest of the address.
     digest: [u8; 8],
-    client: Client,
+    way: Option<(Endpoint, Client)>,
     health: Arc<dyn ServerHealth>,
-}
-
-/// What a server's connections depend on. Equal keys share their pool over a change of the snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TargetKey {
-    Socket(PathBuf),
-    Url(String),
 }
 
 /// What is needed to reach any server.
@@ -46,7 +38,7 @@ pub(crate) struct Reach {
     pub(crate) policy: Arc<AddressPolicy>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) health: Arc<dyn ServerHealth>,
-    pub(crate) socket_of: Arc<dyn Fn(&ServerId) -> PathBuf + Send + Sync>,
+    pub(crate) socket_of: Arc<dyn Fn(&InstanceId) -> PathBuf + Send + Sync>,
 }
 
 /// Why a server gave no answer that could be passed on.
@@ -116,16 +108,16 @@ pub(crate) struct Answer {
 }
 
 impl Upstream {
-    pub(crate) fn new(server: &Server, reach: &Reach) -> Result<Self, EgressError> {
-        let target = TargetKey::of(server, reach);
-        let destination = match &target {
-            TargetKey::Socket(path) => Target::Unix(path.clone()),
-            TargetKey::Url(text) => Target::Url(narrows_egress::parse_url(text)?),
-        };
-        let limits = ClientLimits { max_connections: CONNECTIONS, ..ClientLimits::default() };
-        let client = Client::new(destination, Arc::clone(&reach.policy), limits, Arc::clone(&reach.tls))?;
-        let digest = target.digest();
-        Ok(Self { id: server.id.clone(), target, digest, client, health: Arc::clone(&reach.health) })
+    pub(crate) fn new(id: &ServerId, endpoint: &Endpoint, reach: &Reach) -> Result<Self, EgressError> {
+        let client = reach.client(endpoint, CONNECTIONS)?;
+        let digest = digest_of(endpoint);
+        let health = Arc::clone(&reach.health);
+        Ok(Self { id: id.clone(), digest, way: Some((endpoint.clone(), client)), health })
+    }
+
+    /// Where a server is to which there is no way yet: what is sent there does not arrive.
+    pub(crate) fn nowhere(id: &ServerId, reach: &Reach) -> Self {
+        Self { id: id.clone(), digest: [0; 8], way: None, health: Arc::clone(&reach.health) }
     }
 
     /// A digest of the address, which handles are bound to.
@@ -135,12 +127,22 @@ impl Upstream {
 
     /// Whether the server runs here, behind a bridge of our own.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self.target, TargetKey::Socket(_))
+        matches!(self.way, Some((Endpoint::Local(_), _)))
     }
 
-    /// Whether this still leads where the server now is.
-    pub(crate) fn leads_to(&self, server: &Server, reach: &Reach) -> bool {
-        self.target == TargetKey::of(server, reach)
+    /// Whether there is no way to it.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.way.is_none()
+    }
+
+    /// Whether this is there.
+    pub(crate) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        self.way.as_ref().is_some_and(|(own, _)| own == endpoint)
+    }
+
+    /// Why it can't be reached now; none if nothing is known against it.
+    fn unavailable(&self) -> Option<String> {
+        self.health.unavailable(&self.id, self.way.as_ref().map(|(endpoint, _)| endpoint))
     }
 
     /// Sends what was admitted and waits for the head of the answer. On failure the outcome has been written.
@@ -151,15 +153,21 @@ impl Upstream {
         timeout: Duration,
     ) -> Result<Answer, UpstreamFailure> {
         let open = admitted.into_open();
-        if let Some(reason) = self.health.unavailable(&self.id) {
-            return Err(self.fail(open, UpstreamFailure::Unavailable(reason)));
-        }
-        let request = self.request(outgoing, open.traceparent());
+        let known = self.unavailable();
+        let (endpoint, client) = match (&self.way, known) {
+            (Some(way), None) => way,
+            (_, Some(reason)) => return Err(self.fail(open, UpstreamFailure::Unavailable(reason))),
+            (None, None) => {
+                let reason = "it is coming up".to_owned();
+                return Err(self.fail(open, UpstreamFailure::Unavailable(reason)));
+            }
+        };
+        let request = self.request(endpoint, outgoing, open.traceparent());
         let sending = async {
             match listens(&request) {
                 // A listening stream; a box for it, so that other requests don't carry the room.
-                true => Box::pin(self.client.listen(request)).await,
-                false => self.client.send(request).await,
+                true => Box::pin(client.listen(request)).await,
+                false => client.send(request).await,
             }
         };
         let response = match tokio::time::timeout(timeout, sending).await {
@@ -178,7 +186,12 @@ impl Upstream {
         })
     }
 
-    fn request(&self, outgoing: Outgoing, traceparent: Option<String>) -> Request<Bytes> {
+    fn request(
+        &self,
+        endpoint: &Endpoint,
+        outgoing: Outgoing,
+        traceparent: Option<String>,
+    ) -> Request<Bytes> {
         let mut request = Request::new(outgoing.body);
         *request.method_mut() = outgoing.method;
         *request.headers_mut() = outgoing.headers;
@@ -190,11 +203,11 @@ impl Upstream {
         if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert("traceparent", value);
         }
-        match &self.target {
-            TargetKey::Socket(_) => {
+        match endpoint {
+            Endpoint::Local(_) => {
                 headers.insert(PRINCIPAL_HEADER, outgoing.principal);
             }
-            TargetKey::Url(_) => {}
+            Endpoint::Remote(_) => {}
         }
         request
     }
@@ -211,7 +224,7 @@ impl Upstream {
         let cause = std::error::Error::source(error).map(ToString::to_string);
         tracing::warn!(server = %self.id, %error, cause, "no exchange with the server");
         if error.is_connect() {
-            let known = self.health.unavailable(&self.id);
+            let known = self.unavailable();
             UpstreamFailure::Unavailable(known.unwrap_or_else(|| "it can't be reached".to_owned()))
         } else if error.is_timeout() {
             UpstreamFailure::Timeout("the connection stood still")
@@ -221,26 +234,29 @@ impl Upstream {
     }
 }
 
-impl TargetKey {
-    fn of(server: &Server, reach: &Reach) -> Self {
-        match &server.transport {
-            Transport::Stdio(_) => Self::Socket((reach.socket_of)(&server.id)),
-            Transport::Http(http) => Self::Url(http.url.clone()),
-        }
-    }
-
-    /// The first bytes of the SHA-256 of its text.
-    fn digest(&self) -> [u8; 8] {
-        let text = match self {
-            Self::Socket(path) => path.as_os_str().as_encoded_bytes(),
-            Self::Url(url) => url.as_bytes(),
+impl Reach {
+    /// A client of what is there, with so many connections at most.
+    pub(crate) fn client(&self, endpoint: &Endpoint, max_connections: usize) -> Result<Client, EgressError> {
+        let target = match endpoint {
+            Endpoint::Local(instance) => Target::Unix((self.socket_of)(instance)),
+            Endpoint::Remote(url) => Target::Url(narrows_egress::parse_url(url)?),
         };
-        let mut short = [0; 8];
-        for (to, from) in short.iter_mut().zip(digest::digest(&digest::SHA256, text).as_ref()) {
-            *to = *from;
-        }
-        short
+        let limits = ClientLimits { max_connections, ..ClientLimits::default() };
+        Client::new(target, Arc::clone(&self.policy), limits, Arc::clone(&self.tls))
     }
+}
+
+/// The first bytes of the SHA-256 of an address's text.
+fn digest_of(endpoint: &Endpoint) -> [u8; 8] {
+    let text = match endpoint {
+        Endpoint::Local(instance) => instance.to_string(),
+        Endpoint::Remote(url) => url.to_string(),
+    };
+    let mut short = [0; 8];
+    for (to, from) in short.iter_mut().zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()) {
+        *to = *from;
+    }
+    short
 }
 
 /// Whether the answer is a stream that goes on for as long as the client listens.

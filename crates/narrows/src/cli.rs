@@ -2,6 +2,7 @@
 //! nothing here opens a file or decides anything.
 
 mod policy;
+mod server;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -13,6 +14,8 @@ use narrows_core::{
     resource::ResourceKind,
 };
 use url::Url;
+
+pub(crate) use server::*;
 
 use crate::api::Purpose;
 pub(crate) use policy::*;
@@ -456,6 +459,14 @@ pub(crate) enum SearchKind {
     ServerUpdated,
     #[value(name = "server.removed")]
     ServerRemoved,
+    #[value(name = "server.scaled")]
+    ServerScaled,
+    #[value(name = "server.restarted")]
+    ServerRestarted,
+    #[value(name = "server.rolled_back")]
+    ServerRolledBack,
+    #[value(name = "server.state_changed")]
+    ServerStateChanged,
     #[value(name = "namespace.changed")]
     NamespaceChanged,
     #[value(name = "role.changed")]
@@ -537,22 +548,6 @@ pub(crate) enum ExportFormat {
     Jsonl,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ServerCommand {
-    /// Print what a server wrote to its standard error
-    Logs(ServerLogsArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServerLogsArgs {
-    /// Which server
-    #[arg(value_name = "NS/NAME")]
-    pub(crate) server: ServerId,
-    /// At most this many lines, the last
-    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 100)]
-    pub(crate) lines: usize,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct DemoServerArgs {
     /// The directory to work in
@@ -614,6 +609,10 @@ mod tests {
             RecordKind::ServerDeployed => SearchKind::ServerDeployed,
             RecordKind::ServerUpdated => SearchKind::ServerUpdated,
             RecordKind::ServerRemoved => SearchKind::ServerRemoved,
+            RecordKind::ServerScaled => SearchKind::ServerScaled,
+            RecordKind::ServerRestarted => SearchKind::ServerRestarted,
+            RecordKind::ServerRolledBack => SearchKind::ServerRolledBack,
+            RecordKind::ServerStateChanged => SearchKind::ServerStateChanged,
             RecordKind::NamespaceChanged => SearchKind::NamespaceChanged,
             RecordKind::RoleChanged => SearchKind::RoleChanged,
             RecordKind::BindingChanged => SearchKind::BindingChanged,
@@ -635,6 +634,10 @@ mod tests {
             RecordKind::ServerDeployed,
             RecordKind::ServerUpdated,
             RecordKind::ServerRemoved,
+            RecordKind::ServerScaled,
+            RecordKind::ServerRestarted,
+            RecordKind::ServerRolledBack,
+            RecordKind::ServerStateChanged,
             RecordKind::NamespaceChanged,
             RecordKind::RoleChanged,
             RecordKind::BindingChanged,

@@ -93,9 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             AuditCommand::Verify(args) => commands::audit::verify(data_dir, &args).map(done),
             AuditCommand::Export(args) => commands::audit::export(&data_dir()?, &args).map(done),
         },
-        Command::Server(ServerCommand::Logs(args)) => {
-            commands::server_logs::run(&data_dir()?, &args).map(done)
-        }
+        Command::Server(command) => server(data_dir, command),
         Command::Schema => commands::schema::run().map(done),
         Command::DemoServer(args) => on_one_thread(async {
             demo_server::run(&args.root).await?;
@@ -106,6 +104,43 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             on_one_thread(async { commands::bridge::run(*args, root, &environment).await.map(done) })
         }
         Command::BridgeSupervise => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn server(
+    data_dir: impl FnOnce() -> Result<DataDir, Failure>,
+    command: ServerCommand,
+) -> Result<ExitCode, Failure> {
+    use commands::server;
+    match command {
+        ServerCommand::List(args) => {
+            on_api(data_dir, Purpose::Read, async |api| server::list(api, args).await)
+        }
+        ServerCommand::Status(args) => {
+            on_api(data_dir, Purpose::Read, async |api| server::status(api, args).await)
+        }
+        ServerCommand::Deploy(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| server::deploy(api, args).await)
+        }
+        ServerCommand::Scale(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| server::scale(api, args).await)
+        }
+        ServerCommand::Restart(args) => {
+            on_api(data_dir, Purpose::Read, async |api| server::restart(api, args).await)
+        }
+        ServerCommand::Update(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| server::update(api, args).await)
+        }
+        ServerCommand::History(args) => {
+            on_api(data_dir, Purpose::Read, async |api| server::history(api, args).await)
+        }
+        ServerCommand::Rollback(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| server::rollback(api, args).await)
+        }
+        ServerCommand::Remove(args) => {
+            on_api(data_dir, args.how.purpose(), async |api| server::remove(api, args).await)
+        }
+        ServerCommand::Logs(args) => commands::server_logs::run(&data_dir()?, &args).map(done),
     }
 }
 

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// Kinds of records that announce something, and have an outcome.
-const INTENTS: [&str; 10] = [
+const INTENTS: [&str; 13] = [
     "request.admitted",
     "server.deployed",
     "server.updated",
     "server.removed",
+    "server.scaled",
+    "server.restarted",
+    "server.rolled_back",
     "namespace.changed",
     "role.changed",
     "binding.changed",

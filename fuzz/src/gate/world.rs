@@ -16,6 +16,7 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use narrows_core::{
     ids::ServerId,
+    lifecycle::{Endpoint, Route},
     policy::Snapshot,
     ports::{AppendError, AuditLog, Durable, JwksStore, LogIndex, Pairing, ServerHealth, StoredKeys},
     resource::{SourceFile, parse_files},
@@ -205,7 +206,7 @@ fn right(method: &str, request: &Value) -> Script {
 struct Healthy;
 
 impl ServerHealth for Healthy {
-    fn unavailable(&self, _: &ServerId) -> Option<String> {
+    fn unavailable(&self, _: &ServerId, _: Option<&Endpoint>) -> Option<String> {
         None
     }
 }
@@ -281,7 +282,11 @@ impl World {
         );
         let text = format!("{server_resource}{RESOURCES}");
         let set = parse_files(&[SourceFile { name: "fuzz.yaml".into(), text }]).expect("sound resources");
-        gateway.publish(Arc::new(Snapshot::compile(1, Arc::new(set)).expect("a snapshot")));
+        let snapshot = Arc::new(Snapshot::compile(1, Arc::new(set)).expect("a snapshot"));
+        gateway.publish(Arc::clone(&snapshot));
+        for server in &snapshot.resources().servers {
+            gateway.lead(&server.id, &Route::declared(server));
+        }
         let token = |subject: &str| {
             let lifetime = Duration::from_secs(3600);
             issuer.issue(subject, &[], lifetime, now(), subject).expect("a token").expose().to_owned()

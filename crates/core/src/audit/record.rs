@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    change::{ObjectChange, Operation},
+    change::{Aim, ObjectChange, Operation},
     ports::{LogIndex, Pairing},
     resource::ResourceKind,
 };
@@ -35,7 +35,7 @@ pub enum RecordKind {
     /// A change was refused by policies, with what does not comply.
     #[serde(rename = "change.denied")]
     ChangeDenied,
-    /// A server is about to be new: an intent, as all that follow but the last two.
+    /// A server is about to be new: an intent, as all that follow but the last three.
     #[serde(rename = "server.deployed")]
     ServerDeployed,
     /// A server is about to be different.
@@ -44,6 +44,15 @@ pub enum RecordKind {
     /// A server is about to go.
     #[serde(rename = "server.removed")]
     ServerRemoved,
+    /// A server is about to have more or fewer processes.
+    #[serde(rename = "server.scaled")]
+    ServerScaled,
+    /// A server is about to be started anew, as it is.
+    #[serde(rename = "server.restarted")]
+    ServerRestarted,
+    /// A server is about to be as it was in an older revision.
+    #[serde(rename = "server.rolled_back")]
+    ServerRolledBack,
     /// A namespace is about to come, go or be different.
     #[serde(rename = "namespace.changed")]
     NamespaceChanged,
@@ -62,6 +71,9 @@ pub enum RecordKind {
     /// An exemption is.
     #[serde(rename = "exemption.changed")]
     ExemptionChanged,
+    /// A server fares otherwise than before.
+    #[serde(rename = "server.state_changed")]
+    ServerStateChanged,
     /// A change is saved: the outcome of its intent.
     #[serde(rename = "change.applied")]
     ChangeApplied,
@@ -72,9 +84,13 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// The kind of the record that announces this change.
-    pub fn of_change(change: &ObjectChange) -> Self {
+    pub fn of_change(change: &ObjectChange, aim: Aim) -> Self {
         match (change.key.kind, change.operation()) {
+            (ResourceKind::McpServer, Operation::Create | Operation::Update) if aim == Aim::RollBack => {
+                Self::ServerRolledBack
+            }
             (ResourceKind::McpServer, Operation::Create) => Self::ServerDeployed,
+            (ResourceKind::McpServer, Operation::Update) if change.is_of_replicas() => Self::ServerScaled,
             (ResourceKind::McpServer, Operation::Update | Operation::Adopt) => Self::ServerUpdated,
             (ResourceKind::McpServer, Operation::Delete) => Self::ServerRemoved,
             (ResourceKind::GovernedNamespace, _) => Self::NamespaceChanged,
@@ -98,11 +114,14 @@ pub fn pairing(kind: &str, intent: Option<LogIndex>) -> Pairing {
 }
 
 /// The kinds that announce something and have an outcome.
-const INTENTS: [&str; 10] = [
+const INTENTS: [&str; 13] = [
     "request.admitted",
     "server.deployed",
     "server.updated",
     "server.removed",
+    "server.scaled",
+    "server.restarted",
+    "server.rolled_back",
     "namespace.changed",
     "role.changed",
     "binding.changed",

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{Desired, Managers};
-use crate::resource::{Object, ObjectKey, ResourceSet};
+use crate::resource::{Object, ObjectKey, ResourceSet, Server};
 
 /// What happens to one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,17 @@ impl ObjectChange {
             (Some(_), None) => Operation::Delete,
             (Some(before), Some(after)) if before == after => Operation::Adopt,
             (Some(_), Some(_)) => Operation::Update,
+        }
+    }
+
+    /// Whether a server is to have more or fewer processes, and nothing else is different.
+    pub fn is_of_replicas(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(Object::Server(before)), Some(Object::Server(after))) => {
+                before.replicas != after.replicas
+                    && *before == Server { replicas: before.replicas, ..after.clone() }
+            }
+            (_, _) => false,
         }
     }
 

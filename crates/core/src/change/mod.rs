@@ -140,6 +140,18 @@ pub struct Edits {
     pub remove: Vec<ObjectKey>,
     /// Whether resources that follow a file may be taken from it.
     pub files: FollowedObjects,
+    /// What it is for.
+    pub aim: Aim,
+}
+
+/// What a change is for. It is carried out in the same way; the record names it by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aim {
+    /// To have something as it was not before.
+    #[default]
+    Edit,
+    /// To have something as it was.
+    RollBack,
 }
 
 /// What becomes of resources that follow a file, if an edit names them.
@@ -179,9 +191,15 @@ pub struct Accepted {
     managers: Managers,
     changes: Vec<ObjectChange>,
     warnings: Vec<Violation>,
+    aim: Aim,
 }
 
 impl Accepted {
+    /// What it is for.
+    pub fn aim(&self) -> Aim {
+        self.aim
+    }
+
     /// The revision that it was held against.
     pub fn base(&self) -> &Revision {
         &self.base
@@ -265,6 +283,10 @@ impl Desired {
         following: Following,
         asked: &Asked,
     ) -> Result<Reviewed, Refusal> {
+        let aim = match &proposal {
+            Proposal::Files(_) => Aim::Edit,
+            Proposal::Edits(edits) => edits.aim,
+        };
         let (resources, managers) = match proposal {
             Proposal::Files(files) => self.with_files(files)?,
             Proposal::Edits(edits) => self.with_edits(edits, following)?,
@@ -286,6 +308,7 @@ impl Desired {
             managers,
             changes,
             warnings: violations,
+            aim,
         })))
     }
 
@@ -321,7 +344,7 @@ impl Desired {
     }
 
     fn with_edits(&self, edits: Edits, following: Following) -> Result<(ResourceSet, Managers), Refusal> {
-        let Edits { base, put, remove, files } = edits;
+        let Edits { base, put, remove, files, aim: _ } = edits;
         if let Some(base) = base.filter(|base| !base.is(&self.revision)) {
             return Err(Refusal::Stale { base, current: self.revision.clone() });
         }

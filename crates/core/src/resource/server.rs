@@ -16,8 +16,65 @@ pub struct Server {
     pub labels: BTreeMap<String, String>,
     /// How it is reached.
     pub transport: Transport,
-    /// How many of it run. 1 for now.
+    /// How many processes share its sessions; none: it is stopped. More than one with shared sessions only.
     pub replicas: u32,
+}
+
+/// The most processes that share a server's sessions.
+pub const MOST_REPLICAS: u32 = 64;
+
+/// Why a server can't have so many processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidReplicas {
+    /// Each session has a process of its own.
+    #[error("{0} makes no sense where each session has a process of its own")]
+    Isolated(u32),
+    /// It does not run here.
+    #[error("{0} makes no sense for a server that is reached by its URL")]
+    Remote(u32),
+    /// There are too many.
+    #[error("{0} is more than {MOST_REPLICAS}")]
+    TooMany(u32),
+}
+
+impl InvalidReplicas {
+    /// Whether a server that is run or reached so may have so many processes.
+    ///
+    /// # Errors
+    /// It may not, and why.
+    pub fn check(replicas: u32, transport: &Transport) -> Result<(), Self> {
+        match transport {
+            _ if replicas <= 1 => Ok(()),
+            Transport::Http(_) => Err(Self::Remote(replicas)),
+            Transport::Stdio(StdioServer { sessions: Sessions::Isolated, .. }) => {
+                Err(Self::Isolated(replicas))
+            }
+            Transport::Stdio(_) if replicas > MOST_REPLICAS => Err(Self::TooMany(replicas)),
+            Transport::Stdio(StdioServer { sessions: Sessions::Shared, .. }) => Ok(()),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Isolated(_) => {
+                "write `sessions: shared` if sessions may share processes; or 1, or 0 to stop the server"
+            }
+            Self::Remote(_) => "write 1, or 0 to lead nobody there",
+            Self::TooMany(_) => "write fewer",
+        }
+    }
+}
+
+impl Server {
+    /// The same with so many processes.
+    ///
+    /// # Errors
+    /// [`InvalidReplicas`]
+    pub fn scaled(&self, replicas: u32) -> Result<Self, InvalidReplicas> {
+        InvalidReplicas::check(replicas, &self.transport)?;
+        Ok(Self { replicas, ..self.clone() })
+    }
 }
 
 /// How a server is reached.

@@ -442,7 +442,14 @@ fn bad_inputs() -> Vec<(&'static str, String)> {
         ),
         ("a variable without value", server("  transport: stdio\n  command: [x]\n  env: [{ name: A }]")),
         ("more than one replica", server("  transport: stdio\n  command: [x]\n  replicas: 3")),
-        ("no replica", server("  transport: stdio\n  command: [x]\n  replicas: 0")),
+        (
+            "too many replicas",
+            server("  transport: stdio\n  command: [x]\n  sessions: shared\n  replicas: 65"),
+        ),
+        (
+            "replicas of a remote server",
+            server("  transport: http\n  url: https://mcp.example.com/\n  replicas: 2"),
+        ),
         ("a negative number of replicas", server("  transport: stdio\n  command: [x]\n  replicas: -1")),
         (
             "bad quantities",

@@ -59,7 +59,7 @@ pub(super) struct ServerSpec {
     /// With `stdio`: the process's environment. Nothing else is passed on.
     #[serde(default)]
     pub(super) env: Vec<EnvSpec>,
-    /// How many of it run. Only 1 for now.
+    /// How many processes share the sessions, 1 by default; more with `sessions: shared` only. 0: the server is stopped.
     pub(super) replicas: Option<u32>,
     /// With `stdio`: bounds on what it may use.
     pub(super) resources: Option<ResourcesSpec>,

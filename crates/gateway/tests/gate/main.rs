@@ -16,6 +16,7 @@ mod parting;
 mod stateless;
 mod streams;
 mod telling;
+mod ways;
 mod world;
 
 use std::{

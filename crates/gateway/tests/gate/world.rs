@@ -16,6 +16,7 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use narrows_core::{
     ids::ServerId,
+    lifecycle::{Endpoint, Route},
     policy::Snapshot,
     ports::{AppendError, AuditLog, Durable, LogIndex, Pairing, ServerHealth},
     resource::{SourceFile, parse_files},
@@ -220,7 +221,7 @@ impl Server {
 pub(crate) struct Health(pub(crate) Mutex<Option<String>>);
 
 impl ServerHealth for Health {
-    fn unavailable(&self, _: &ServerId) -> Option<String> {
+    fn unavailable(&self, _: &ServerId, _: Option<&Endpoint>) -> Option<String> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -234,7 +235,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) issuer: identity::Issuer,
     pub(crate) authenticator: Arc<identity::Authenticator>,
-    upstream: SocketAddr,
+    pub(crate) upstream: SocketAddr,
     published: std::sync::atomic::AtomicU64,
     stop: CancellationToken,
     ended: CancellationToken,
@@ -365,7 +366,11 @@ impl World {
         );
         let set = parse_files(&[SourceFile { name: "test.yaml".into(), text }]).unwrap();
         let number = self.published.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
-        self.gateway.publish(Arc::new(Snapshot::compile(number, Arc::new(set)).unwrap()));
+        let snapshot = Arc::new(Snapshot::compile(number, Arc::new(set)).unwrap());
+        self.gateway.publish(Arc::clone(&snapshot));
+        for server in &snapshot.resources().servers {
+            self.gateway.lead(&server.id, &Route::declared(server));
+        }
     }
 
     pub(crate) fn token(&self, subject: &str, group: &str) -> String {

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    BridgeConfig,
+    BridgeConfig, Timing,
     backoff::Backoff,
     counts::Counts,
     health::Health,
@@ -39,6 +39,9 @@ pub(crate) struct Host {
     /// Of starts: a server that can't be run, or ends before its first word, is not tried at every request.
     starts: Mutex<Backoff>,
     health: watch::Sender<Health>,
+    replicas: watch::Receiver<u32>,
+    /// The number of processes that there were to be when that was looked at last, and when it became smaller.
+    shrunk: Mutex<(u32, Option<Instant>)>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,7 +50,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Host {
-    pub(crate) fn new(config: BridgeConfig, log: Log, health: watch::Sender<Health>) -> Arc<Self> {
+    pub(crate) fn new(
+        config: BridgeConfig,
+        log: Log,
+        health: watch::Sender<Health>,
+        replicas: watch::Receiver<u32>,
+    ) -> Arc<Self> {
+        let shrunk = Mutex::new((*replicas.borrow(), None));
         let room = Arc::new(Semaphore::new(config.caps.processes));
         Arc::new(Self {
             config,
@@ -61,7 +70,24 @@ impl Host {
             room,
             starts: Mutex::default(),
             health,
+            replicas,
+            shrunk,
         })
+    }
+
+    /// How many processes are to share what sessions and requests there are, where they are shared.
+    pub(crate) fn replicas(&self) -> u32 {
+        *self.replicas.borrow()
+    }
+
+    /// Since when there are to be fewer processes than before.
+    fn shrunk(&self, now: Instant) -> Option<Instant> {
+        let replicas = self.replicas();
+        let mut shrunk = locked(&self.shrunk);
+        let (before, since) = *shrunk;
+        let since = if replicas < before { Some(now) } else { since };
+        *shrunk = (replicas, since);
+        since
     }
 
     /// Starts a process. `key` is its place in the pool, if it has one.
@@ -143,7 +169,9 @@ impl Host {
 
     /// What time brings: sessions and processes that nobody uses are ended.
     pub(crate) fn sweep(&self, now: Instant) {
-        let idle = self.config.timing.idle;
+        let Timing { idle, drain, .. } = self.config.timing;
+        let replicas = self.replicas();
+        let shrunk = self.shrunk(now);
         for process in self.running() {
             let (unused, idle_since, spoken) = {
                 let mut board = process.board();
@@ -155,8 +183,16 @@ impl Host {
             for key in unused {
                 self.sessions.end(&process, key, now);
             }
-            let long = idle_since.is_some_and(|since| now.duration_since(since) > idle);
-            if long && !self.pool.is_shared(&process) {
+            let ends = match self.pool.shared_number(&process) {
+                // It stays, however idle.
+                Some(number) if number < replicas => false,
+                // There are to be fewer: those that are with it have some time.
+                Some(_) => {
+                    idle_since.is_some() || shrunk.is_none_or(|since| now.duration_since(since) > drain)
+                }
+                None => idle_since.is_some_and(|since| now.duration_since(since) > idle),
+            };
+            if ends {
                 process.close();
             }
         }
@@ -202,7 +238,7 @@ impl Host {
         let running = self
             .running()
             .into_iter()
-            .filter(|process| !process.is_closing() && !self.pool.is_shared(process));
+            .filter(|process| !process.is_closing() && self.pool.shared_number(process).is_none());
         if let Some((_, process)) = running.filter_map(idle).min_by_key(|(since, _)| *since) {
             process.close();
         }

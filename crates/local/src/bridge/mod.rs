@@ -84,6 +84,8 @@ pub struct BridgeConfig {
     pub listen: Listen,
     /// The server that it runs.
     pub server: StdioServer,
+    /// How many processes share the sessions, where they are shared. Each is started when it is first needed.
+    pub replicas: u32,
     /// The program, and the arguments before any other, that become [`crate::supervisor::run`].
     pub launcher: Vec<OsString>,
     /// The server's own directory, made with mode 0700: `work/` (its working and home directory) and `stderr.log`.
@@ -112,6 +114,8 @@ pub struct Timing {
     pub backoff: Duration,
     /// The longest wait after failed starts.
     pub backoff_limit: Duration,
+    /// How long a process goes on that there is to be no more, for those that are with it.
+    pub drain: Duration,
     /// A process that ran this long starts the wait anew.
     pub healthy: Duration,
     /// Between comments on a stream that has nothing else to say.
@@ -126,6 +130,7 @@ impl Default for Timing {
             idle: Duration::from_secs(600),
             backoff: Duration::from_secs(1),
             backoff_limit: Duration::from_secs(60),
+            drain: Duration::from_secs(60),
             healthy: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
         }
@@ -195,7 +200,8 @@ pub enum BridgeError {
 /// that does not start is no error: its requests are answered with 503 and the reason.
 pub async fn run(config: BridgeConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), BridgeError> {
     let (health, _) = latest::channel(Health::Ready);
-    serve(config, health, shutdown).await
+    let (_replicas, replicas) = latest::channel(config.replicas);
+    serve(config, health, replicas, shutdown).await
 }
 
 /// What `narrows bridge --spec -` does: reads a [`BridgeConfig`] as one line of JSON from standard input, serves
@@ -228,13 +234,20 @@ async fn orchestrated(
     };
     let (health, told) = latest::channel(Health::Ready);
     let refused = health.clone();
+    let (resize, replicas) = latest::channel(config.replicas);
     let mut tasks = JoinSet::new();
     tasks.spawn(tell(told, output));
     let ended = async {
         // Whatever else comes is no order of ours; the end of it is.
-        while let Ok(Some(_)) = input.next().await {}
+        while let Ok(Some(line)) = input.next().await {
+            if let Line::Whole(line) = line
+                && let Ok(Order::Replicas(replicas)) = serde_json::from_slice(&line)
+            {
+                resize.send_replace(replicas);
+            }
+        }
     };
-    let result = serve(config, health, async {
+    let result = serve(config, health, replicas, async {
         tokio::select! {
             () = ended => {}
             () = shutdown => {}
@@ -248,6 +261,14 @@ async fn orchestrated(
     drop(refused);
     while tasks.join_next().await.is_some() {}
     result
+}
+
+/// What the orchestrator says to a bridge that runs, a line of JSON each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Order {
+    /// So many processes share the sessions from now on.
+    Replicas(u32),
 }
 
 /// Writes each change, until there can be none.
@@ -266,6 +287,7 @@ async fn tell(mut told: latest::Receiver<Health>, mut output: impl AsyncWrite + 
 async fn serve(
     mut config: BridgeConfig,
     health: latest::Sender<Health>,
+    replicas: latest::Receiver<u32>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BridgeError> {
     if let Some(refusal) = crate::supervisor::capabilities().refusal(&config.server) {
@@ -281,7 +303,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     tasks.spawn_blocking(move || writer.run());
 
-    let host = Host::new(config, log, health);
+    let host = Host::new(config, log, health, replicas);
     tasks.spawn(watch::watch(Arc::clone(&host)));
     tasks.spawn(sweep(Arc::clone(&host)));
     host.tell_listening();

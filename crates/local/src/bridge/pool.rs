@@ -26,10 +26,11 @@ const MOST_WAITS: usize = 4096;
 /// What a pooled process is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PoolKey {
-    /// All sessions. A process speaks one era only, so it is another than that of requests that stand alone.
-    SharedSessions,
-    /// All requests that stand alone.
-    SharedStateless,
+    /// Sessions of all principals, in the process of this number. A process speaks one era only, so it is another than that
+    /// of requests that stand alone.
+    SharedSessions(u32),
+    /// Requests of all principals that stand alone, in the process of this number.
+    SharedStateless(u32),
     /// Those of one principal.
     Principal(Arc<str>),
 }
@@ -63,7 +64,7 @@ impl Pool {
         initialize: Option<&str>,
     ) -> Result<Pooled, Refusal> {
         let sharing = match key {
-            PoolKey::SharedSessions | PoolKey::SharedStateless => Sharing::Shared,
+            PoolKey::SharedSessions(_) | PoolKey::SharedStateless(_) => Sharing::Shared,
             PoolKey::Principal(_) => Sharing::Isolated,
         };
         let mut tries = 0;
@@ -107,14 +108,38 @@ impl Pool {
         locked(&self.slots).retain(|_, slot| !is_it(slot));
     }
 
-    /// Whether all use this process: it is not ended for being idle.
-    pub(crate) fn is_shared(&self, process: &Arc<Process>) -> bool {
-        locked(&self.slots).iter().any(|(key, slot)| {
-            let shared = match key {
-                PoolKey::SharedSessions | PoolKey::SharedStateless => true,
-                PoolKey::Principal(_) => false,
+    /// Of so many processes that sessions share, the one that has the fewest.
+    pub(crate) fn for_session(&self, replicas: u32) -> PoolKey {
+        self.least(replicas, PoolKey::SharedSessions, |process| process.board().session_count())
+    }
+
+    /// Of so many processes that requests share which stand alone, the one that has the fewest to answer.
+    pub(crate) fn for_request(&self, replicas: u32) -> PoolKey {
+        self.least(replicas, PoolKey::SharedStateless, |process| process.board().pending_count())
+    }
+
+    fn least(
+        &self,
+        replicas: u32,
+        key: impl Fn(u32) -> PoolKey,
+        load: impl Fn(&Process) -> usize,
+    ) -> PoolKey {
+        let slots = locked(&self.slots);
+        let loads = (0..replicas.max(1)).map(|number| {
+            let slot = slots.get(&key(number)).and_then(|slot| slot.get());
+            (slot.map_or(0, |pooled| load(&pooled.process)), number)
+        });
+        key(loads.min().map_or(0, |(_, number)| number))
+    }
+
+    /// Its number, if all use this process.
+    pub(crate) fn shared_number(&self, process: &Arc<Process>) -> Option<u32> {
+        locked(&self.slots).iter().find_map(|(key, slot)| {
+            let number = match key {
+                PoolKey::SharedSessions(number) | PoolKey::SharedStateless(number) => *number,
+                PoolKey::Principal(_) => return None,
             };
-            shared && slot.get().is_some_and(|pooled| Arc::ptr_eq(&pooled.process, process))
+            slot.get().is_some_and(|pooled| Arc::ptr_eq(&pooled.process, process)).then_some(number)
         })
     }
 

@@ -20,7 +20,7 @@ use super::{
     answer::Abandon,
     board::{Frame, FrameKind, OwnerKey},
     host::Host,
-    pool::{Pool, PoolKey},
+    pool::Pool,
     process::Process,
     refusal::Refusal,
 };
@@ -209,7 +209,7 @@ impl Sessions {
             }
             Sharing::Shared => {
                 let params = ours(request.params);
-                let pooled = Pool::get(host, PoolKey::SharedSessions, Some(&params)).await?;
+                let pooled = Pool::get(host, host.pool.for_session(host.replicas()), Some(&params)).await?;
                 let key = pooled.process.board().open_session(Instant::now())?;
                 let greeting = pooled.greeting.ok_or(Refusal::NoSession)?;
                 (pooled.process, key, greeting, FrameKind::Result)

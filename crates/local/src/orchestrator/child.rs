@@ -10,9 +10,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DEADLINE, Instant, ServerStatus};
+use super::{DEADLINE, Instant, ServerStatus, Told};
 use crate::{
-    bridge::{Backoff, BridgeConfig, Line, Lines, health::Health},
+    bridge::{Backoff, BridgeConfig, Line, Lines, Order, health::Health},
     tree::{self, Tree},
 };
 
@@ -26,7 +26,8 @@ const REAP: Duration = Duration::from_secs(5);
 pub(super) struct Child {
     executable: PathBuf,
     config: BridgeConfig,
-    status: watch::Sender<ServerStatus>,
+    status: Told,
+    replicas: watch::Receiver<u32>,
     stop: CancellationToken,
 }
 
@@ -42,14 +43,15 @@ impl Child {
     pub(super) fn new(
         executable: PathBuf,
         config: BridgeConfig,
-        status: watch::Sender<ServerStatus>,
+        status: Told,
+        replicas: watch::Receiver<u32>,
         stop: CancellationToken,
     ) -> Self {
-        Self { executable, config, status, stop }
+        Self { executable, config, status, replicas, stop }
     }
 
     /// Runs until it is asked to stop; then its bridge is gone, and everything behind it.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::default();
         loop {
             let started = Instant::now();
@@ -76,10 +78,11 @@ impl Child {
     fn failed(&self, reason: String, wait: Duration) {
         let since = jiff::Timestamp::now();
         let retry = since.checked_add(wait).unwrap_or(since);
-        self.status.send_replace(ServerStatus::Failed { reason, since, retry });
+        self.status.tell(ServerStatus::Failed { reason, since, retry });
     }
 
-    async fn start(&self) -> std::io::Result<Running> {
+    async fn start(&mut self) -> std::io::Result<Running> {
+        self.config.replicas = *self.replicas.borrow_and_update();
         let mut order = serde_json::to_vec(&self.config)?;
         order.push(b'\n');
         let mut process = Command::new(&self.executable)
@@ -100,11 +103,17 @@ impl Child {
     }
 
     /// Takes what the bridge says until it ends. None: it was asked to.
-    async fn attend(&self, running: Running) -> Option<String> {
-        let Running { process, stdin, mut stdout } = running;
+    async fn attend(&mut self, running: Running) -> Option<String> {
+        let Running { process, mut stdin, mut stdout } = running;
         loop {
             let line = tokio::select! {
                 biased;
+                Ok(()) = self.replicas.changed() => {
+                    let replicas = *self.replicas.borrow_and_update();
+                    // A bridge that can't be told is ending, which its output says.
+                    let _ = stdin.write_all(&resized(replicas)).await;
+                    continue;
+                }
                 () = self.stop.cancelled() => {
                     drop(stdin);
                     self.end(process).await;
@@ -114,7 +123,7 @@ impl Child {
             };
             match line {
                 Ok(Some(Line::Whole(line))) => match serde_json::from_slice::<Health>(&line) {
-                    Ok(Health::Ready) => drop(self.status.send_replace(ServerStatus::Ready)),
+                    Ok(Health::Ready) => self.status.tell(ServerStatus::Ready),
                     Ok(Health::Failed { reason, wait_ms }) => {
                         self.failed(reason, Duration::from_millis(wait_ms))
                     }
@@ -165,4 +174,12 @@ impl Child {
             }
         }
     }
+}
+
+/// The line that says how many processes there are to be.
+fn resized(replicas: u32) -> Vec<u8> {
+    // A number can be written.
+    let mut line = serde_json::to_vec(&Order::Replicas(replicas)).unwrap_or_default();
+    line.push(b'\n');
+    line
 }

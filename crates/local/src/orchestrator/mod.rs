@@ -1,5 +1,6 @@
-//! Keeps one bridge process running for each stdio server that is wanted, and none for any other. A bridge lives as long
-//! as its standard input is open: when this process ends, however it ends, all bridges end, and with them all servers.
+//! Keeps one bridge process running for each instance of a stdio server that was started, until it is stopped. A bridge lives
+//! as long as its standard input is open: when this process ends, however it ends, all bridges end, and with them all
+//! servers.
 
 mod child;
 
@@ -10,11 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use narrows_core::{
-    ids::ServerId,
-    ports::ServerHealth,
-    resource::{Server, StdioServer, Transport},
-};
+use narrows_core::{ids::ServerId, lifecycle::InstanceId, resource::StdioServer};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -89,6 +86,7 @@ pub enum LocalError {
 pub struct LocalServers {
     config: Arc<LocalConfig>,
     state: Mutex<State>,
+    changes: watch::Sender<u64>,
     tasks: TaskTracker,
     closing: CancellationToken,
     runtime: Handle,
@@ -96,19 +94,33 @@ pub struct LocalServers {
 
 #[derive(Debug, Default)]
 struct State {
-    wanted: BTreeMap<ServerId, Wanted>,
-    /// Ends of bridges that are not wanted any more.
-    ending: BTreeMap<ServerId, CancellationToken>,
+    running: BTreeMap<InstanceId, Instance>,
+    /// Ends of bridges that were stopped.
+    ending: BTreeMap<InstanceId, CancellationToken>,
 }
 
-/// One server that is wanted, and what keeps its bridge running.
+/// An instance that was started, and what keeps its bridge running.
 #[derive(Debug)]
-struct Wanted {
-    server: StdioServer,
+struct Instance {
     status: watch::Receiver<ServerStatus>,
+    replicas: watch::Sender<u32>,
     stop: CancellationToken,
     /// Is there when its bridge and all behind it is gone, so that the next one is not in its way.
     ended: CancellationToken,
+}
+
+/// How an instance fares, for whoever would like to know.
+#[derive(Debug)]
+struct Told {
+    status: watch::Sender<ServerStatus>,
+    changes: watch::Sender<u64>,
+}
+
+impl Told {
+    fn tell(&self, status: ServerStatus) {
+        self.status.send_replace(status);
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
 }
 
 impl LocalServers {
@@ -126,45 +138,45 @@ impl LocalServers {
         Ok(Self {
             config: Arc::new(config),
             state: Mutex::default(),
+            changes: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             runtime: Handle::current(),
         })
     }
 
-    /// Makes the running bridges those of the stdio servers among `servers`: starts, replaces what changed, ends what
-    /// is gone. Returns at once; the work goes on behind. A server that is as it was is left alone.
-    pub fn apply(&self, servers: &[Server]) {
+    /// Has an instance run, with so many processes where sessions share them. Returns at once; the work goes on behind. One
+    /// that runs is left alone.
+    pub fn start(&self, id: &InstanceId, server: &StdioServer, replicas: u32) {
         if self.closing.is_cancelled() {
             return;
         }
-        let desired: BTreeMap<&ServerId, &StdioServer> = servers
-            .iter()
-            .filter_map(|server| match &server.transport {
-                Transport::Stdio(stdio) => Some((&server.id, stdio)),
-                Transport::Http(_) => None,
-            })
-            .collect();
         let mut state = self.state();
-        let State { wanted, ending } = &mut *state;
-        ending.retain(|_, ended| !ended.is_cancelled());
-        wanted.retain(|id, current| {
-            let stays = desired.get(id).is_some_and(|server| **server == current.server);
-            if !stays {
-                current.stop.cancel();
-                ending.insert(id.clone(), current.ended.clone());
-            }
-            stays
-        });
-        for (id, server) in desired {
-            if !wanted.contains_key(id) {
-                wanted.insert(id.clone(), self.start(id, server, ending.get(id).cloned()));
-            }
+        state.ending.retain(|_, ended| !ended.is_cancelled());
+        if !state.running.contains_key(id) {
+            let instance = self.run(id, server, replicas, state.ending.get(id).cloned());
+            state.running.insert(id.clone(), instance);
         }
     }
 
-    /// The socket of a server's bridge, whether or not it runs.
-    pub fn socket(&self, id: &ServerId) -> PathBuf {
+    /// Has it have so many processes from now on, where sessions share them.
+    pub fn resize(&self, id: &InstanceId, replicas: u32) {
+        if let Some(instance) = self.state().running.get(id) {
+            instance.replicas.send_replace(replicas);
+        }
+    }
+
+    /// Ends an instance, and everything behind it. Returns at once.
+    pub fn stop(&self, id: &InstanceId) {
+        let mut state = self.state();
+        if let Some(instance) = state.running.remove(id) {
+            instance.stop.cancel();
+            state.ending.insert(id.clone(), instance.ended);
+        }
+    }
+
+    /// The socket of an instance's bridge, whether or not it runs.
+    pub fn socket(&self, id: &InstanceId) -> PathBuf {
         self.config.run_dir.join(socket_name(id))
     }
 
@@ -173,28 +185,57 @@ impl LocalServers {
         self.directory(id).join(log::FILE)
     }
 
-    /// How a server fares; none if it is not wanted.
-    pub fn status(&self, id: &ServerId) -> Option<ServerStatus> {
-        self.state().wanted.get(id).map(|wanted| wanted.status.borrow().clone())
+    /// How an instance fares; none if it was not started.
+    pub fn status(&self, id: &InstanceId) -> Option<ServerStatus> {
+        self.state().running.get(id).map(|instance| instance.status.borrow().clone())
     }
 
-    /// Resolves when no wanted server is starting any more, or after `within`.
-    pub async fn settled(&self, within: Duration) {
-        let starting: Vec<_> = self.state().wanted.values().map(|wanted| wanted.status.clone()).collect();
-        let all = async {
-            for mut status in starting {
-                // One that is not wanted any more is settled, too.
-                let _ = status.wait_for(|status| *status != ServerStatus::Starting).await;
-            }
-        };
-        let _ = tokio::time::timeout(within, all).await;
+    /// Why requests to an instance can't be answered now, for people; none if nothing is known against it.
+    pub fn unavailable(&self, id: &InstanceId) -> Option<String> {
+        match self.status(id)? {
+            ServerStatus::Starting => Some("the server is starting".to_owned()),
+            ServerStatus::Ready => None,
+            // Once the wait is over, only an attempt can tell whether it works again.
+            ServerStatus::Failed { reason, retry, .. } => (jiff::Timestamp::now() < retry).then_some(reason),
+        }
+    }
+
+    /// Resolves when an instance's bridge listens.
+    ///
+    /// # Errors
+    /// It does not, or its server can't be started: why, for people.
+    pub async fn started(&self, id: &InstanceId) -> Result<(), String> {
+        const GONE: &str = "it was stopped";
+        let status = self.state().running.get(id).map(|instance| instance.status.clone());
+        let mut status = status.ok_or(GONE)?;
+        let now = status.wait_for(|status| *status != ServerStatus::Starting).await.map_err(|_| GONE)?;
+        match &*now {
+            ServerStatus::Starting | ServerStatus::Ready => Ok(()),
+            ServerStatus::Failed { reason, .. } => Err(reason.clone()),
+        }
+    }
+
+    /// What went wrong with an instance, if that is known or becomes known within this time: whoever asks it for something
+    /// may be answered sooner.
+    pub async fn failure(&self, id: &InstanceId, within: Duration) -> Option<String> {
+        let mut status = self.state().running.get(id).map(|instance| instance.status.clone())?;
+        let known = status.wait_for(|status| matches!(status, ServerStatus::Failed { .. }));
+        match &*tokio::time::timeout(within, known).await.ok()?.ok()? {
+            ServerStatus::Failed { reason, .. } => Some(reason.clone()),
+            ServerStatus::Starting | ServerStatus::Ready => None,
+        }
+    }
+
+    /// Changes whenever an instance fares otherwise.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Ends every bridge and its processes, at most within a deadline of ten seconds, and returns when none is left.
     pub async fn shutdown(&self) {
         self.closing.cancel();
-        for (_, wanted) in std::mem::take(&mut self.state().wanted) {
-            wanted.stop.cancel();
+        for (_, instance) in std::mem::take(&mut self.state().running) {
+            instance.stop.cancel();
         }
         self.tasks.close();
         self.tasks.wait().await;
@@ -210,21 +251,30 @@ impl LocalServers {
     }
 
     /// `after` is the end of an older bridge of the same name.
-    fn start(&self, id: &ServerId, server: &StdioServer, after: Option<CancellationToken>) -> Wanted {
-        let (told, status) = watch::channel(ServerStatus::Starting);
+    fn run(
+        &self,
+        id: &InstanceId,
+        server: &StdioServer,
+        replicas: u32,
+        after: Option<CancellationToken>,
+    ) -> Instance {
+        let (status, seen) = watch::channel(ServerStatus::Starting);
+        let told = Told { status, changes: self.changes.clone() };
+        let (resize, replicas) = watch::channel(replicas);
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let config = BridgeConfig {
-            name: id.to_string(),
+            name: id.server.to_string(),
             listen: Listen::Unix(self.socket(id)),
             server: server.clone(),
+            replicas: *replicas.borrow(),
             launcher: vec![self.config.executable.clone().into(), "bridge-supervise".into()],
-            directory: self.directory(id),
+            directory: self.directory(&id.server),
             path: self.config.path.clone(),
             lang: self.config.lang.clone(),
             timing: self.config.timing,
             caps: self.config.caps,
         };
-        let child = Child::new(self.config.executable.clone(), config, told, stop.clone());
+        let child = Child::new(self.config.executable.clone(), config, told, replicas, stop.clone());
         let over = ended.clone();
         let run = async move {
             // However this task ends, whoever waits for it goes on.
@@ -235,27 +285,16 @@ impl LocalServers {
             child.run().await;
         };
         self.tasks.spawn_on(run, &self.runtime);
-        Wanted { server: server.clone(), status, stop, ended }
-    }
-}
-
-impl ServerHealth for LocalServers {
-    fn unavailable(&self, server: &ServerId) -> Option<String> {
-        match self.status(server)? {
-            ServerStatus::Starting => Some("the server is starting".to_owned()),
-            ServerStatus::Ready => None,
-            // Once the wait is over, only an attempt can tell whether it works again.
-            ServerStatus::Failed { reason, retry, .. } => (jiff::Timestamp::now() < retry).then_some(reason),
-        }
+        Instance { status: seen, replicas: resize, stop, ended }
     }
 }
 
 /// Bytes of a socket's name.
 const SOCKET_NAME: usize = 16 + ".sock".len();
 
-/// A short name that two servers share only by an accident of one in 2^64, which their bridges would notice. FNV-1a, so
+/// A short name that two instances share only by an accident of one in 2^64, which their bridges would notice. FNV-1a, so
 /// that it is the same in every process and every version.
-fn socket_name(id: &ServerId) -> String {
+fn socket_name(id: &InstanceId) -> String {
     let hash = id.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -50,6 +50,7 @@ pub(crate) fn shell(line: &str) -> StdioServer {
 
 pub(crate) fn config(directory: &Path, server: StdioServer) -> BridgeConfig {
     BridgeConfig {
+        replicas: 1,
         name: "test/peer".to_owned(),
         listen: Listen::Unix(directory.join("s")),
         server,

@@ -136,7 +136,8 @@ impl Called for Base {
     }
 }
 
-/// The routes for this caller.
+/// The routes for this caller, where no servers run.
 fn routes(controller: Controller, uid: u32) -> axum::Router {
-    narrows_console::router(controller).layer(axum::Extension(operator(uid)))
+    narrows_console::router(narrows_console::Plane { controller, servers: None })
+        .layer(axum::Extension(operator(uid)))
 }

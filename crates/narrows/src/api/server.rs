@@ -21,7 +21,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use narrows_control::Controller;
+use narrows_console::Plane;
 use tokio::{
     net::{UnixListener, UnixStream},
     task::JoinSet,
@@ -74,7 +74,7 @@ impl Socket {
     }
 
     /// Serves until told to end, and then what is in progress.
-    pub(crate) async fn serve(self, controller: Controller, end: CancellationToken) -> Result<(), Failure> {
+    pub(crate) async fn serve(self, plane: Plane, end: CancellationToken) -> Result<(), Failure> {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -84,12 +84,7 @@ impl Socket {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(
-                        stream,
-                        Arc::clone(&self.key),
-                        controller.clone(),
-                        end.clone(),
-                    ));
+                    connections.spawn(connection(stream, Arc::clone(&self.key), plane.clone(), end.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API could not be accepted");
@@ -105,7 +100,7 @@ impl Socket {
     }
 }
 
-async fn connection(stream: UnixStream, key: Arc<ApiKey>, controller: Controller, end: CancellationToken) {
+async fn connection(stream: UnixStream, key: Arc<ApiKey>, plane: Plane, end: CancellationToken) {
     let uid = match stream.peer_cred() {
         Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() || peer.uid() == 0 => peer.uid(),
         Ok(peer) => {
@@ -120,7 +115,7 @@ async fn connection(stream: UnixStream, key: Arc<ApiKey>, controller: Controller
             return;
         }
     };
-    let service = TowerToHyperService::new(guarded(controller, key, uid));
+    let service = TowerToHyperService::new(guarded(plane, key, uid));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -137,7 +132,7 @@ async fn connection(stream: UnixStream, key: Arc<ApiKey>, controller: Controller
 }
 
 /// The routes, for whoever shows the key; without it nobody is known to ask, and nothing is answered.
-fn guarded(controller: Controller, key: Arc<ApiKey>, uid: u32) -> Router {
+fn guarded(plane: Plane, key: Arc<ApiKey>, uid: u32) -> Router {
     let known = async move |mut request: Request, next: Next| {
         let shown = request.headers().get(header::AUTHORIZATION);
         if shown.is_some_and(|value| key.is_shown_by(value.as_bytes())) {
@@ -145,7 +140,7 @@ fn guarded(controller: Controller, key: Arc<ApiKey>, uid: u32) -> Router {
         }
         next.run(request).await
     };
-    narrows_console::router(controller).layer(middleware::from_fn(move |request, next| {
+    narrows_console::router(plane).layer(middleware::from_fn(move |request, next| {
         let known = known.clone();
         async move { known(request, next).await }
     }))

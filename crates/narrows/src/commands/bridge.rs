@@ -72,6 +72,7 @@ fn config(
             sessions,
             files: FileAccess::Unrestricted,
         },
+        replicas: 1,
         launcher: vec![executable.into_os_string(), OsString::from("bridge-supervise")],
         directory,
         path: environment.path.clone(),

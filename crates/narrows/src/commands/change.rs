@@ -17,7 +17,7 @@ use crate::{
 /// `apply`: puts what is in the files in place.
 pub(crate) async fn apply(api: &Api, args: ChangeArgs) -> Result<(), Failure> {
     let ChangeArgs { files, take_over, how } = args;
-    let documents = read(&files)?.into_iter().map(document).collect();
+    let documents = documents(&files)?;
     let request = ChangeRequest { documents, take_over, ..asked(&how) };
     let change: Change = api.post("/changes", &request).await?;
     print(&change, how.output, how.run())
@@ -25,7 +25,7 @@ pub(crate) async fn apply(api: &Api, args: ChangeArgs) -> Result<(), Failure> {
 
 /// `diff`: what `apply` would change.
 pub(crate) async fn diff(api: &Api, args: DiffArgs) -> Result<(), Failure> {
-    let documents = read(&args.files)?.into_iter().map(document).collect();
+    let documents = documents(&args.files)?;
     let request = ChangeRequest { documents, dry_run: true, ..ChangeRequest::default() };
     let change: Change = api.post("/changes", &request).await?;
     differences::warn(&change.warnings);
@@ -47,7 +47,8 @@ pub(crate) async fn delete(api: &Api, args: DeleteArgs) -> Result<(), Failure> {
     print(&change, how.output, how.run())
 }
 
-fn asked(how: &HowArgs) -> ChangeRequest {
+/// How a change is asked for.
+pub(super) fn asked(how: &HowArgs) -> ChangeRequest {
     ChangeRequest {
         base: how.base.as_ref().map(ToString::to_string),
         dry_run: how.dry_run,
@@ -68,8 +69,10 @@ fn read(files: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
     Ok(read)
 }
 
-fn document(file: SourceFile) -> Document {
-    Document { name: file.name.to_string(), text: file.text }
+/// What is in files, as it is sent.
+pub(super) fn documents(files: &[PathBuf]) -> Result<Vec<Document>, Failure> {
+    let document = |file: SourceFile| Document { name: file.name.to_string(), text: file.text };
+    Ok(read(files)?.into_iter().map(document).collect())
 }
 
 /// What is in files, by name. A document that something is wrong with is not guessed at.

@@ -10,5 +10,6 @@ pub(crate) mod get;
 pub(crate) mod policy;
 pub(crate) mod revisions;
 pub(crate) mod schema;
+pub(crate) mod server;
 pub(crate) mod server_logs;
 pub(crate) mod token;

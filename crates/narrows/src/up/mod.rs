@@ -9,6 +9,7 @@ mod handed_over;
 mod inputs;
 mod live;
 mod plan;
+mod servers;
 mod system;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 };
 
 use listenfd::ListenFd;
-use narrows_local::ServerStatus;
+use narrows_core::lifecycle::Phase;
 
 use crate::{
     api,
@@ -123,7 +124,7 @@ fn say(plan: &Plan, system: &System, log_format: LogFormat) {
 
 async fn greet(data_dir: &DataDir, system: &System) -> Result<(), Failure> {
     let wait = async {
-        while system.demo_status() != Some(ServerStatus::Ready) {
+        while system.demo_status().map(|status| status.state.phase) != Some(Phase::Running) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

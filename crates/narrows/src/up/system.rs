@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use narrows_control::Control;
+use narrows_control::{
+    Controller,
+    lifecycle::{ServerStatus, Servers},
+};
 use narrows_core::{audit::record_id, change::Following};
 use narrows_egress::AddressPolicy;
 use narrows_gateway::{
@@ -11,7 +14,7 @@ use narrows_gateway::{
     identity::{self, Authenticator, Issuer, KeyPolicy},
 };
 use narrows_local::{
-    LocalConfig, LocalServers, ServerStatus,
+    LocalConfig, LocalServers,
     bridge::{Caps, Timing},
 };
 use narrows_mcp::handle::HandleKeys;
@@ -26,6 +29,7 @@ use super::{
     inputs::{Certificate, Doors, Resources},
     live::Followers,
     plan::Plan,
+    servers::{self, Health},
 };
 use crate::{
     api,
@@ -39,8 +43,8 @@ use crate::{
 /// How long parts other than the gateway may take to end.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long local servers may take to come up before agents are served without them.
-const SETTLING: Duration = Duration::from_secs(2);
+/// How long servers that never served may take to come up before agents are served without them.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// Everything that runs.
 pub(super) struct System {
@@ -62,6 +66,7 @@ pub(super) struct System {
 struct Kept {
     log: Arc<Log>,
     local: Arc<LocalServers>,
+    servers: Servers,
     authenticator: Arc<Authenticator>,
     telemetry: Option<Arc<Telemetry>>,
 }
@@ -123,6 +128,7 @@ impl System {
             .map_err(|error| Failure::from(error).in_usage("--otlp-traces"))?
             .map(Arc::new);
         let sockets = Arc::clone(&local);
+        let health = Arc::new(Health::new(Arc::clone(&local)));
         let mut limits = Limits::default();
         limits.connections = descriptors::connections(limits.connections);
         let gateway = Gateway::new(Parts {
@@ -134,7 +140,7 @@ impl System {
             },
             authenticator: Arc::clone(&authenticator),
             audit: Arc::clone(&log) as _,
-            health: Arc::clone(&local) as _,
+            health: Arc::clone(&health) as _,
             handle_keys: HandleKeys::new(keys.handles.bytes(), &[])
                 .map_err(|error| Failure::from_error(&error))?,
             digest_key: keys.digest.bytes(),
@@ -144,17 +150,33 @@ impl System {
             clock: Timestamp::now,
             spans: telemetry.clone().map(|telemetry| telemetry as _),
         });
-        let live = Followers::new(Arc::clone(&local), Arc::clone(&authenticator), Arc::clone(&gateway));
+        let mut tasks = Tasks::default();
+        let (servers, run) = servers::begin(
+            Arc::clone(&log) as _,
+            Arc::clone(&state) as _,
+            Arc::clone(&local),
+            Arc::clone(&gateway),
+            &health,
+            tasks.stop_behind.clone(),
+        )?;
+        tasks.behind(run);
+        let live = Followers::new(servers.clone(), Arc::clone(&authenticator), Arc::clone(&gateway));
         let following = if resources.files.is_empty() { Following::Nothing } else { Following::Files };
         let mut control = api::control(&log, &state, Arc::new(live), following)?;
         follow::begin(&mut control, &mut resources).await?;
         let socket = api::Socket::open(data_dir)?;
         // Connections wait until then, and the first calls find the servers that are up in a moment.
-        local.settled(SETTLING).await;
-        let is_empty = control.current().borrow().resources.is_empty();
+        let resources_now = Arc::clone(&control.current().borrow().resources);
+        servers::settled(&servers, resources_now.servers.len(), SETTLING).await;
+        let is_empty = resources_now.is_empty();
         let admin_address = doors.admin_address;
-        let tasks = Tasks::start(gateway, doors, control, socket, resources, certificate);
-        let kept = Kept { log, local, authenticator, telemetry };
+        let (controller, run) = narrows_control::serve(control, tasks.stop_behind.clone());
+        tasks.behind(run);
+        let people =
+            narrows_console::Plane { controller: controller.clone(), servers: Some(servers.clone()) };
+        tasks.start(gateway, doors, socket, people);
+        tasks.follow(controller, resources, certificate);
+        let kept = Kept { log, local, servers, authenticator, telemetry };
         Ok(Self { public_url, admin_address, is_empty, executable, issuer, kept, tasks })
     }
 
@@ -191,45 +213,45 @@ impl System {
 
     /// How the demo's server fares.
     pub(super) fn demo_status(&self) -> Option<ServerStatus> {
-        self.kept.local.status(&demo::server()?)
+        self.kept.servers.status(&demo::server()?)
     }
 }
 
 impl Tasks {
+    /// What is asked by agents and by people.
     fn start(
+        &mut self,
         gateway: Arc<Gateway>,
         doors: Doors,
-        control: Control,
         socket: api::Socket,
-        resources: Resources,
-        certificate: Option<Certificate>,
-    ) -> Self {
-        let mut tasks = Self::default();
-        let (served, stop) = (Arc::clone(&gateway), tasks.stop_front.clone());
-        tasks.front.spawn(async move {
+        people: narrows_console::Plane,
+    ) {
+        let (served, stop) = (Arc::clone(&gateway), self.stop_front.clone());
+        self.front.spawn(async move {
             let ended = narrows_gateway::serve(served, doors.agents, stop).await;
             ended.map_err(|error| Failure::new(format!("the listener failed: {error}")))
         });
-        let (served, stop) = (Arc::clone(&gateway), tasks.stop_behind.clone());
-        tasks.behind.spawn(async move {
+        let (served, stop) = (Arc::clone(&gateway), self.stop_behind.clone());
+        self.behind.spawn(async move {
             let ended = admin::serve(served, doors.admin, stop).await;
             ended.map_err(|error| Failure::new(format!("the listener of health and metrics failed: {error}")))
         });
-        let stop = tasks.stop_behind.clone();
-        tasks.behind(async move { gateway.report_failures(stop).await });
-        let (controller, run) = narrows_control::serve(control, tasks.stop_behind.clone());
-        tasks.behind(run);
-        let stop = tasks.stop_behind.clone();
-        tasks.behind.spawn(socket.serve(controller.clone(), stop));
+        let stop = self.stop_behind.clone();
+        self.behind(async move { gateway.report_failures(stop).await });
+        let stop = self.stop_behind.clone();
+        self.behind.spawn(socket.serve(people, stop));
+    }
+
+    /// What comes by files.
+    fn follow(&mut self, controller: Controller, resources: Resources, certificate: Option<Certificate>) {
         if !resources.files.is_empty() {
-            let stop = tasks.stop_behind.clone();
-            tasks.behind(follow::resources(controller, resources.files, resources.watch, stop));
+            let stop = self.stop_behind.clone();
+            self.behind(follow::resources(controller, resources.files, resources.watch, stop));
         }
         if let Some(Certificate { tls, files }) = certificate {
-            let stop = tasks.stop_behind.clone();
-            tasks.behind(follow::tls(tls, files, stop));
+            let stop = self.stop_behind.clone();
+            self.behind(follow::tls(tls, files, stop));
         }
-        tasks
     }
 
     fn behind(&mut self, task: impl Future<Output = ()> + Send + 'static) {

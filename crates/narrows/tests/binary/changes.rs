@@ -57,6 +57,7 @@ fn by_the_record(place: &Place) -> Vec<Value> {
             "change.aborted" => {
                 intents.remove(&record["intent"].as_u64().unwrap()).expect("closed once");
             }
+            "server.state_changed" => {}
             kind if kind.starts_with("server.") || kind.ends_with(".changed") => {
                 intents.insert(index, record);
             }

@@ -13,6 +13,7 @@ mod cli;
 mod documents;
 mod messages;
 mod policies;
+mod remote;
 mod running;
 mod secrets;
 mod tls;

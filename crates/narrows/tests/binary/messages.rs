@@ -110,9 +110,11 @@ fn a_server_that_cannot_start() {
     let (mut up, token) = start(&place);
     let before = up.said();
     let answer = up.call("dev/gone", &token, "clock", "{}");
-    up.wait_for("server=\"dev/gone\"");
+    up.wait_for("no answer from the server");
     let search = ["--server", "dev/gone", "--kind", "request.completed"];
-    insta::assert_snapshot!("a_server_that_cannot_start", told(&place, &up, &before, &answer, &search));
+    let said = told(&place, &up, &before, &answer, &search);
+    let status = place.transcript(&["server", "status", "dev/gone"]);
+    insta::assert_snapshot!("a_server_that_cannot_start", format!("{said}\n\n{status}"));
     up.stop();
 }
 
@@ -122,12 +124,13 @@ fn a_server_that_died() {
     let (mut up, token) = start(&place);
     let before = up.said();
     let answer = up.call("dev/dies", &token, "clock", "{}");
-    up.wait_for("server failed server=\"dev/dies\"");
+    up.wait_for("no answer from the server");
     let search = ["--server", "dev/dies", "--kind", "request.completed"];
     let said = told(&place, &up, &before, &answer, &search);
     let log = place.run(&["server", "logs", "dev/dies"]);
     assert!(log.stdout.contains("I cannot go on"), "{}", log.stdout);
-    insta::assert_snapshot!("a_server_that_died", said);
+    let status = place.transcript(&["server", "status", "dev/dies"]);
+    insta::assert_snapshot!("a_server_that_died", format!("{said}\n\n{status}"));
     up.stop();
 }
 

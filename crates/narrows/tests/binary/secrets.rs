@@ -1,13 +1,12 @@
 //! What is secret stays where it belongs: a caller's token and a call's arguments are looked for, as text, in
 //! everything that the process says, writes and sends.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpListener,
-    path::Path,
-};
+use std::path::Path;
 
-use crate::running::{Place, Up, resources};
+use crate::{
+    remote::{self, Remote},
+    running::{Place, Up, resources},
+};
 
 const ALICE: &str = "alice@example.com";
 const ARGUMENT: &str = "canary-argument-7d1f";
@@ -15,30 +14,15 @@ const ARGUMENT: &str = "canary-argument-7d1f";
 #[test]
 fn the_callers_token_and_arguments_go_no_further() {
     let place = Place::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let remote = Remote::start();
+    let url = remote.url.clone();
     let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        // The whole of it, head and body, ends with the argument.
-        while !request.ends_with(b"}}") {
-            let mut bytes = [0; 4096];
-            let read = stream.read(&mut bytes).unwrap();
-            assert!(read > 0, "the request was cut off");
-            request.extend_from_slice(bytes.get(..read).unwrap());
-        }
-        let request = String::from_utf8(request).unwrap();
-        let (_, id) = request.split_once(r#""id":"#).unwrap();
-        let id: String = id.chars().take_while(char::is_ascii_digit).collect();
+        let (mut stream, request) = remote.call();
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[],"isError":false}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","content":[],"isError":false}}}}"#,
+            remote::id(&request)
         );
-        let length = body.len();
-        write!(
-            stream,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
+        remote::answer(&mut stream, "200 OK", &body);
         request
     });
     place.write(

@@ -8,7 +8,10 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::running::{Place, Up, eventually, handed, resources};
+use crate::{
+    remote::Remote,
+    running::{Place, Up, eventually, handed, resources},
+};
 
 const ALICE: &str = "alice@example.com";
 
@@ -164,15 +167,9 @@ fn only_a_listening_socket_is_taken() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let place = Place::new();
-    // A server that takes a request and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", silent.local_addr().unwrap());
-    let holder = std::thread::spawn(move || {
-        let (mut stream, _) = silent.accept().unwrap();
-        let mut bytes = [0; 1024];
-        let read = stream.read(&mut bytes).unwrap();
-        (stream, read)
-    });
+    // A server that takes a call and never answers.
+    let silent = Remote::start();
+    let url = silent.url.clone();
     place.write(
         "r.yaml",
         &(resources(&place, &[(ALICE, "\"*\"")])
@@ -184,8 +181,7 @@ fn a_second_signal_ends_at_once() {
     let mut up = Up::start(&place, &["-f", "r.yaml", "--allow-upstream", "127.0.0.1/32"]);
     let token = place.token(ALICE);
     let mut waiting = up.begin_call("dev/silent", &token, "wait", "{}");
-    let (_stream, read) = holder.join().unwrap();
-    assert!(read > 0);
+    let _call = silent.call();
     let begin = Instant::now();
     up.signal(Signal::INT);
     let refused = || TcpStream::connect(up.agents).is_err().then_some(());

@@ -1,6 +1,7 @@
 //! State in SQLite: all revisions of the resources and the key sets of issuers. The schema only moves forward, and a file
 //! that a newer binary wrote is refused. It must never hold what a restart could not do without the audit log knowing.
 
+mod deployments;
 mod revisions;
 mod schema;
 

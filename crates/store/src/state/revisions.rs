@@ -143,7 +143,7 @@ impl Revisions for State {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "handed to map_err by name")]
-fn state_error(error: StoreError) -> StateError {
+pub(super) fn state_error(error: StoreError) -> StateError {
     StateError { message: with_sources(&error), hint: error.hint() }
 }
 
@@ -160,11 +160,19 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<RevisionEntry> {
 /// A column that holds JSON or nothing.
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
+    text.map(|text| parsed(column, &text)).transpose()
+}
+
+/// A column that holds JSON.
+pub(super) fn required<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    parsed(column, &row.get::<_, String>(column)?)
+}
+
+fn parsed<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-fn text<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(super) fn text<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

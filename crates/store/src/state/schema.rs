@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step for each version, from an empty file.
-pub(super) const STEPS: [&str; 2] = [
+pub(super) const STEPS: [&str; 3] = [
     "
     CREATE TABLE snapshots (
         number INTEGER PRIMARY KEY,
@@ -25,10 +25,13 @@ pub(super) const STEPS: [&str; 2] = [
     CREATE TABLE aborted (change TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; -- changes that came to nothing
     CREATE UNIQUE INDEX snapshots_change ON snapshots (change ->> '$.id') WHERE change IS NOT NULL;
 ",
+    "
+    CREATE TABLE serving (server TEXT PRIMARY KEY, version TEXT NOT NULL) STRICT, WITHOUT ROWID; -- JSON: what serves
+",
 ];
 
 /// The newest version known.
-pub(super) const KNOWN: u32 = 2;
+pub(super) const KNOWN: u32 = 3;
 const _: () = assert!(STEPS.len() == KNOWN as usize);
 
 /// The file's version.

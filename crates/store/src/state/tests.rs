@@ -120,7 +120,7 @@ fn a_database_of_the_version_before_is_brought_up_to_date() {
     old.execute("INSERT INTO snapshots VALUES (1, 10000000, 'd1', '{\"n\":1}')", []).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
     let error = State::open_existing(&path).err().unwrap();
-    assert_eq!(error.to_string(), "database schema 1 is older than this binary's 2");
+    assert_eq!(error.to_string(), "database schema 1 is older than this binary's 3");
     let state = State::open(&path).unwrap();
     let found = state.latest_revision().unwrap().unwrap();
     assert_eq!(found, SavedRevision { managers: Managers::Unknown, change: None, ..revision(1, 10) });
@@ -177,7 +177,7 @@ fn a_newer_schema_is_refused() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     for result in [State::open(&path), State::open_existing(&path)] {
         let error = result.err().unwrap();
-        assert_eq!(error.to_string(), "database schema 7 is newer than this binary's 2");
+        assert_eq!(error.to_string(), "database schema 7 is newer than this binary's 3");
         assert!(error.hint().unwrap().contains("newer binary"));
     }
     // And it was left as it was.
@@ -195,4 +195,32 @@ fn what_is_not_a_database_is_refused() {
     let missing = directory.path().join("missing/narrows.db");
     assert!(matches!(State::open(&missing), Err(StoreError::Io { .. })));
     assert!(matches!(State::open_existing(&directory.path().join("none.db")), Err(StoreError::Io { .. })));
+}
+
+#[test]
+fn what_serves_is_kept() {
+    use narrows_core::{
+        lifecycle::Version,
+        ports::Deployments as _,
+        resource::{HttpServer, Transport},
+    };
+    let version = |server: &str, revision: u64| Version {
+        server: server.parse().unwrap(),
+        transport: Transport::Http(HttpServer { url: format!("https://mcp.example.com/{revision}") }),
+        revision,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("narrows.db");
+    let state = State::open(&path).unwrap();
+    assert_eq!(state.serving().unwrap(), []);
+    for kept in [version("dev/b", 1), version("dev/a", 2), version("dev/b", 3)] {
+        state.keep(&kept.server, Some(&kept)).unwrap();
+    }
+    drop(state);
+    let state = State::open(&path).unwrap();
+    assert_eq!(state.serving().unwrap(), [version("dev/a", 2), version("dev/b", 3)]);
+    for _ in 0..2 {
+        state.keep(&"dev/b".parse().unwrap(), None).unwrap();
+    }
+    assert_eq!(state.serving().unwrap(), [version("dev/a", 2)]);
 }

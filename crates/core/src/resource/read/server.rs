@@ -6,7 +6,8 @@ use super::{Report, label};
 use crate::{
     ids::{NamespaceName, ServerId, ServerName},
     resource::{
-        EnvVar, FileAccess, HttpServer, Limits, Server, Sessions, StdioServer, Transport,
+        EnvVar, FileAccess, HttpServer, InvalidReplicas as Replicas, Limits, Server, Sessions, StdioServer,
+        Transport,
         quantity::{InvalidQuantity, cpu_millis, memory_bytes},
         written::{EnvSpec, FilesSpec, Quantity, ResourcesSpec, ServerMetadata, ServerSpec, TransportName},
     },
@@ -18,22 +19,21 @@ const LOADER_VARIABLES: &[&str] = &["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"]
 pub(super) fn server(metadata: ServerMetadata, spec: ServerSpec, report: &mut Report<'_>) -> Option<Server> {
     let namespace: Option<NamespaceName> = label("metadata.namespace", &metadata.namespace, report);
     let name: Option<ServerName> = label("metadata.name", &metadata.name, report);
-    if let Some(replicas) = spec.replicas.filter(|replicas| *replicas != 1) {
-        report.field(
-            "spec.replicas",
-            &format!(": {replicas} is not supported yet, only 1"),
-            "remove it; scaling comes later",
-        );
-    }
+    let replicas = spec.replicas.unwrap_or(1);
     let transport = match spec.transport {
         TransportName::Stdio => stdio(spec, report).map(Transport::Stdio),
         TransportName::Http => http(&spec, report).map(Transport::Http),
     };
+    if let Some(transport) = &transport
+        && let Err(invalid) = Replicas::check(replicas, transport)
+    {
+        report.field("spec.replicas", &format!(": {invalid}"), invalid.hint());
+    }
     Some(Server {
         id: ServerId { namespace: namespace?, name: name? },
         labels: metadata.labels,
         transport: transport?,
-        replicas: 1,
+        replicas,
     })
 }
 

@@ -128,6 +128,16 @@ impl Board {
         self.spoken
     }
 
+    /// Sessions that are open.
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Requests that are not answered.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Since when nobody has had anything to do with this process; none while somebody has.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         (self.pending.is_empty() && self.sessions.is_empty()).then_some(self.used)

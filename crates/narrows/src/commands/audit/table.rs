@@ -52,6 +52,16 @@ fn row(entry: &Entry, record: &Value) -> Vec<String> {
         None => format!("{} {error}", text("/outcome/status")),
     };
     let kind = text("/kind");
+    let what = match (text("/before/state"), text("/after/state")) {
+        (before, after) if before.is_empty() && after.is_empty() => {
+            format!("{}{} {subject}", text("/request/method"), text("/change/operation"))
+        }
+        (before, after) => format!(
+            "{} -> {}",
+            if before.is_empty() { "-" } else { &before },
+            if after.is_empty() { "-" } else { &after }
+        ),
+    };
     let (who, outcome) = match kind.as_str() {
         "authentication.failed" => failures(record),
         _ => (text("/actor/subject"), outcome.trim().to_owned()),
@@ -62,7 +72,7 @@ fn row(entry: &Entry, record: &Value) -> Vec<String> {
         kind,
         who,
         object,
-        format!("{}{} {subject}", text("/request/method"), text("/change/operation")).trim().to_owned(),
+        what.trim().to_owned(),
         decision.trim().to_owned(),
         outcome,
     ]
