@@ -4,7 +4,7 @@ before it. It knows nothing of Narrows but what docs/audit.md says of a record."
 import json
 
 INTENTS = {
-    "server.deployed", "server.updated", "server.removed",
+    "server.deployed", "server.updated", "server.removed", "server.scaled", "server.restarted", "server.rolled_back",
     "namespace.changed", "role.changed", "binding.changed", "provider.changed",
     "policy.changed", "exemption.changed",
 }
@@ -50,7 +50,10 @@ class Changes:
             self.violation(f"record {index} is of another change than its intent")
         if self.ended.setdefault(change["id"], record["kind"]) != record["kind"]:
             self.violation(f"record {index}: one change is applied and aborted")
-        if record["kind"] == "change.applied":
+        if change["operation"] == "restart":
+            # Nothing of the state changes, whatever came of it.
+            self.unchanged(index, intent)
+        elif record["kind"] == "change.applied":
             self.apply(index, intent)
             self.left[change["id"]] -= 1
             if self.left[change["id"]] == 0:
@@ -58,6 +61,11 @@ class Changes:
                 if number in self.revisions:
                     self.violation(f"record {index}: revision {number} was there before")
                 self.revisions[number] = self.manifests()
+
+    def unchanged(self, index, intent):
+        self.left.pop(intent["change"]["id"], None)
+        if canonical(intent["before"]) != canonical(intent["after"]):
+            self.violation(f"record {index}: a server that is started anew is another than before")
 
     def apply(self, index, intent):
         thing = intent["object"]

@@ -75,6 +75,9 @@ class Connection(asyncio.Protocol):
         if asked == "initialize":
             about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "upstream", "version": "1"}}
             return self.answer(result(message["id"], about), b"Mcp-Session-Id: s-%d\r\n" % id(self))
+        if asked == "tools/list":
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("quick", "slow", "sse")]
+            return self.answer(result(message["id"], {"tools": tools}))
         if "id" in message:
             return self.answer(result(message["id"], {}))
         return self.send(b"202 Accepted", b"")
