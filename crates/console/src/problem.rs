@@ -229,8 +229,8 @@ fn refused(refusal: &Refusal) -> Refused {
             Refused::new(Kind::Followed)
                 .detail(names.join("; "))
                 .hint(
-                    "edit the file; or, where no running Narrows follows it, take the resource over (`takeOver`, \
-                     `--take-over`)",
+                    "edit the file; or, where no running Narrows follows it, take the resource over (`takeOver`, `narrows apply \
+                     -f FILE --take-over`)",
                 )
                 .objects(followed.iter().map(|(key, _)| key))
         }

@@ -13,7 +13,7 @@ use narrows_control::{
 };
 use narrows_core::{
     audit::record_time,
-    change::{Aim, Base, Desired, Edits, FollowedObjects},
+    change::{Aim, Base, Desired, Edits, FollowedObjects, Operation},
     ids::ServerId,
     resource::{Documents, Object, ObjectKey, ResourceKind, Server as Declared},
 };
@@ -175,6 +175,8 @@ async fn rollback(
     let RollbackRequest { to, base, dry_run, reason } = request;
     let id = id(&named)?;
     let key = key(&id)?;
+    // What is worked out from here on holds for this state only.
+    let base = parsed(base)?.unwrap_or_else(|| seen(&controller.current()));
     let to = match to {
         Some(to) => to,
         None => before_the_last_change(&controller, &key).await?,
@@ -183,20 +185,29 @@ async fn rollback(
     if !there.resources.servers.iter().any(|server| server.id == id) {
         return Err(Refused::new(Kind::NotFound)
             .detail(format!("there was no server `{id}` in revision {to}"))
-            .hint("`narrows server history` says when it was changed; `narrows delete server` removes it"));
+            .hint("`narrows server history` says when it was changed; `narrows server remove` removes it"));
     }
-    let how = Restoring { object: Some(key), base: parsed(base)?, take_over: false };
+    let how = Restoring { object: Some(key), base: Some(base), take_over: false };
     let edits = restoring(&controller, to, how).await?;
     propose(&controller, edits, requester(caller, &headers, reason)?, run(dry_run)).await
 }
 
 /// The revision that was in force before a resource was changed last.
 async fn before_the_last_change(controller: &Controller, key: &ObjectKey) -> Result<u64, Refused> {
-    let last = changes_of(controller, key, None, 1).await?;
-    let last = last.first().map(|revision| revision.number.saturating_sub(1)).filter(|number| *number > 0);
+    let mut before = None;
+    let last = loop {
+        let found = changes_of(controller, key, before, 1).await?;
+        let Some(revision) = found.into_iter().next() else { break None };
+        before = Some(revision.number);
+        // Where only the file is another that it follows, it is what it was.
+        if revision.objects.iter().any(|done| done.operation != Operation::Adopt) {
+            break Some(revision.number.saturating_sub(1));
+        }
+    };
+    let last = last.filter(|number| *number > 0);
     last.ok_or_else(|| {
         Refused::new(Kind::NotFound)
-            .detail(format!("{key} was never otherwise"))
+            .detail(format!("{key} has had only one form"))
             .hint("`narrows server history` says when it was changed")
     })
 }

@@ -9,17 +9,12 @@ use narrows_core::{
     decision::Revision,
     ids::ServerId,
     policy::Snapshot,
-    ports::{AuditLog, Pairing},
     resource::{Object, Server},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Lifecycle, ServerError, ServerStatus, Statuses,
-    owner::{Asked, Restart},
-    record::Restarting,
-};
+use super::{Lifecycle, ServerError, ServerStatus, Statuses, owner::Asked, record::Restarting};
 use crate::{Requester, record::Stamp};
 
 /// Requests that may wait.
@@ -77,7 +72,6 @@ pub struct Servers {
     desired: watch::Sender<Desired>,
     asked: mpsc::Sender<Asked>,
     board: Arc<Board>,
-    log: Arc<dyn AuditLog>,
     stamp: Stamp,
 }
 
@@ -88,13 +82,8 @@ pub fn serve(
 ) -> (Servers, impl Future<Output = ()> + Send + 'static) {
     let (asked, questions) = mpsc::channel(WAITING);
     let desired = watch::Sender::new(Desired::default());
-    let servers = Servers {
-        desired: desired.clone(),
-        asked,
-        board: lifecycle.board(),
-        log: lifecycle.log(),
-        stamp: lifecycle.stamp(),
-    };
+    let servers =
+        Servers { desired: desired.clone(), asked, board: lifecycle.board(), stamp: lifecycle.stamp() };
     let wanted = desired.subscribe();
     (servers, async move { lifecycle.run(wanted, questions, end).await })
 }
@@ -145,17 +134,13 @@ impl Servers {
         if server.replicas == 0 {
             return Err(ServerError::Stopped(id.clone()));
         }
-        // A place in the queue first: what is recorded is done.
-        let place = self.asked.reserve().await.map_err(|_| ServerError::NotRunning)?;
         let revision = revision.map(|revision| revision.to_string()).unwrap_or_default();
         let manifest = Object::Server(server.clone()).manifest();
         let change = self.stamp.id().map_err(|_| ServerError::System("random bytes"))?;
         let restarting = Restarting { server: id.clone(), requester, change, revision };
-        let line = restarting.intent(self.stamp, &manifest)?;
-        let recorded = self.log.append(Pairing::Intent, line).await;
-        let intent = recorded.map_err(ServerError::Unrecorded)?;
-        let (under_way, seen) = oneshot::channel();
-        place.send(Asked::Restart(Restart { restarting, intent }, under_way));
-        seen.await.map_err(|_| ServerError::NotRunning)
+        let (answer, under_way) = oneshot::channel();
+        let asked = self.asked.send(Asked::Restart { restarting, manifest, answer }).await;
+        asked.map_err(|_| ServerError::NotRunning)?;
+        under_way.await.unwrap_or(Err(ServerError::NotRunning))
     }
 }

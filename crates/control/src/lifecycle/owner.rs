@@ -14,12 +14,14 @@ use narrows_core::{
         Endpoint, InstanceId, Observed, Phase, Route, ServerState, Step, Surface, Version, Wanted, plan,
         state,
     },
-    ports::{AuditLog, LogIndex, Pairing},
+    ports::{AppendError, LogIndex, Pairing},
     resource::Transport,
 };
+use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,8 @@ use crate::record::Stamp;
 
 /// Servers that are asked at once: some start heavily.
 const AT_ONCE: usize = 8;
+/// Restarts that are being recorded at once; more wait.
+const RECORDING: usize = 16;
 /// How soon a record is tried again that the log did not take, and a state that could not be kept.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep: clocks are stepped.
@@ -39,15 +43,26 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Something to be done to a server.
 pub(super) enum Asked {
-    /// And who waits for it to be under way.
-    Restart(Restart, oneshot::Sender<()>),
+    Restart {
+        restarting: Restarting,
+        /// The server as it is.
+        manifest: Value,
+        /// Who waits for it to be recorded and under way.
+        answer: Answer<()>,
+    },
 }
 
+/// Whoever waits may have gone.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, ServerError>>;
+
 /// A server to be started anew, and the record that says so.
-pub(super) struct Restart {
-    pub(super) restarting: Restarting,
-    pub(super) intent: LogIndex,
+struct Restart {
+    restarting: Restarting,
+    intent: LogIndex,
 }
+
+/// One that is being recorded.
+type Recorded = (Restarting, Answer<()>, Result<LogIndex, AppendError>);
 
 /// One server.
 #[derive(Default)]
@@ -75,7 +90,7 @@ struct Question {
 }
 
 /// What it answered, or why it did not.
-type Answer = (Question, Result<Surface, String>);
+type Answered = (Question, Result<Surface, String>);
 
 /// The owner of the servers' lives.
 pub struct Lifecycle {
@@ -91,7 +106,12 @@ pub struct Lifecycle {
     /// The newest question to each instance that runs here. An answer to an older one is of one that was stopped.
     newest: HashMap<InstanceId, u64>,
     questions: u64,
-    probes: JoinSet<Answer>,
+    /// What asks each instance that runs here.
+    running: HashMap<InstanceId, AbortHandle>,
+    probes: JoinSet<Answered>,
+    recording: JoinSet<Recorded>,
+    /// The time at the start, by both clocks: waits go by the one that is never stepped.
+    started: (Timestamp, Instant),
 }
 
 impl Lifecycle {
@@ -114,17 +134,16 @@ impl Lifecycle {
             unasked: VecDeque::new(),
             newest: HashMap::new(),
             questions: 0,
+            running: HashMap::new(),
             probes: JoinSet::new(),
+            recording: JoinSet::new(),
+            started: ((parts.clock)(), Instant::now()),
             parts,
         })
     }
 
     pub(super) fn board(&self) -> Arc<Board> {
         Arc::clone(&self.board)
-    }
-
-    pub(super) fn log(&self) -> Arc<dyn AuditLog> {
-        Arc::clone(&self.parts.log)
     }
 
     pub(super) fn stamp(&self) -> Stamp {
@@ -139,7 +158,7 @@ impl Lifecycle {
     ) {
         let mut changes = self.parts.orchestrator.changes();
         loop {
-            self.work();
+            self.work().await;
             let wait = self.wait();
             tokio::select! {
                 biased;
@@ -148,25 +167,32 @@ impl Lifecycle {
                     Ok(()) => {
                         let desired = desired.borrow_and_update().clone();
                         self.want(&desired);
-                        self.work();
+                        self.work().await;
                         let revision = desired.revision.map_or(0, |revision| revision.number);
                         self.board.answers(revision);
                     }
                     Err(_) => return,
                 },
-                Some(asked) = asked.recv() => match asked {
-                    Asked::Restart(restart, under_way) => {
-                        self.restart(restart);
-                        self.work();
-                        // Who asked may have gone.
-                        let _ = under_way.send(());
-                    }
-                },
-                Some(answer) = self.probes.join_next() => {
-                    if let Ok(answer) = answer {
-                        self.answered(answer);
+                Some(Asked::Restart { restarting, manifest, answer }) = asked.recv(),
+                    if self.recording.len() < RECORDING =>
+                {
+                    self.record(restarting, &manifest, answer);
+                }
+                Some(recorded) = self.recording.join_next() => {
+                    if let Ok((restarting, answer, recorded)) = recorded {
+                        let under_way = recorded
+                            .map_err(ServerError::Unrecorded)
+                            .and_then(|intent| self.restart(Restart { restarting, intent }));
+                        self.work().await;
+                        let _ = answer.send(under_way);
                     }
                 }
+                Some(answer) = self.probes.join_next() => match answer {
+                    Ok(answer) => self.answered(answer),
+                    Err(error) if error.is_cancelled() => {}
+                    // Its server would wait for ever.
+                    Err(_) => return,
+                },
                 Ok(()) = changes.changed() => self.look_at_troubles(),
                 () = tokio::time::sleep(wait) => self.wake(),
             }
@@ -174,7 +200,8 @@ impl Lifecycle {
     }
 
     fn now(&self) -> Timestamp {
-        (self.parts.clock)()
+        let (wall, steady) = self.started;
+        wall.checked_add(steady.elapsed()).unwrap_or(wall)
     }
 
     fn want(&mut self, desired: &Desired) {
@@ -207,19 +234,34 @@ impl Lifecycle {
         self.due.extend(gone.map(|(id, _)| id.clone()).collect::<Vec<_>>());
     }
 
-    fn restart(&mut self, restart: Restart) {
+    /// Has it recorded, which is waited for beside everything else: a log that hangs holds up no server.
+    fn record(&mut self, restarting: Restarting, manifest: &Value, answer: Answer<()>) {
+        match restarting.intent(self.stamp(), manifest) {
+            Ok(line) => {
+                let durable = self.parts.log.append(Pairing::Intent, line);
+                self.recording.spawn(async move { (restarting, answer, durable.await) });
+            }
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+
+    fn restart(&mut self, restart: Restart) -> Result<(), ServerError> {
         let id = restart.restarting.server.clone();
         match self.servers.get_mut(&id) {
             Some(Server { wanted: Some(wanted), restarts, .. }) if wanted.replicas > 0 => {
                 wanted.restarts += 1;
                 restarts.push((wanted.restarts, restart));
                 self.due.insert(id);
+                Ok(())
             }
-            Some(_) | None => end_restart(&self.parts, self.stamp(), &restart, Err(GONE)),
+            Some(_) | None => {
+                end_restart(&self.parts, self.stamp(), &restart, Err(GONE));
+                Err(ServerError::Stopped(id))
+            }
         }
     }
 
-    fn answered(&mut self, (question, answer): Answer) {
+    fn answered(&mut self, (question, answer): Answered) {
         let now = self.now();
         if !self.is_open(&question) {
             return;
@@ -250,17 +292,18 @@ impl Lifecycle {
                 }
                 self.unasked.push_back(Question { server: server.clone(), endpoint, number });
             }
-            Asking::Forget(instance) => drop(self.newest.remove(&instance)),
+            Asking::Forget(instance) => {
+                self.newest.remove(&instance);
+                if let Some(probe) = self.running.remove(&instance) {
+                    probe.abort();
+                }
+            }
         }
     }
 
     fn look_at_troubles(&mut self) {
         for (id, server) in &mut self.servers {
-            let Some(live) = &server.observed.live else { continue };
-            let Endpoint::Local(instance) = live.instance.endpoint() else { continue };
-            let trouble = self.parts.orchestrator.trouble(&instance);
-            if live.trouble != trouble {
-                server.observed.troubled(&Endpoint::Local(instance), trouble);
+            if server.look_at_trouble(&self.parts) {
                 self.due.insert(id.clone());
             }
         }
@@ -290,18 +333,22 @@ impl Lifecycle {
     }
 
     /// Does what is due, and says how things are then.
-    fn work(&mut self) {
+    async fn work(&mut self) {
         let now = self.now();
         let stamp = self.stamp();
-        let mut told = false;
-        for id in std::mem::take(&mut self.due) {
-            let Some(server) = self.servers.get_mut(&id) else { continue };
-            let askings = server.lead_on(&id, &self.parts, now);
-            server.keep(&id, &self.parts);
+        let due = std::mem::take(&mut self.due);
+        for id in &due {
+            let Some(server) = self.servers.get_mut(id) else { continue };
+            let (askings, stops) = server.lead_on(id, &self.parts, now);
             let route = server.wanted.as_ref().map(|_| server.observed.route()).unwrap_or_default();
             if route != server.route {
                 server.route.clone_from(&route);
-                self.parts.routing.lead(&id, route);
+                self.parts.routing.lead(id, route);
+            }
+            // Nobody is led there any more.
+            for instance in stops {
+                tracing::debug!(server = %id, %instance, "stop");
+                self.parts.orchestrator.stop(&instance);
             }
             for (restart, result) in server.ended_restarts() {
                 end_restart(
@@ -311,7 +358,45 @@ impl Lifecycle {
                     result.as_ref().map(drop).map_err(|reason| &**reason),
                 );
             }
-            let status = server.tell(&id, &self.parts, stamp, now);
+            for asking in askings {
+                self.question(id, asking);
+            }
+        }
+        self.ask();
+        self.keep(&due).await;
+        self.tell(due, stamp, now);
+    }
+
+    /// Keeps what serves. What can't be kept now is tried again.
+    async fn keep(&mut self, due: &BTreeSet<ServerId>) {
+        let unkept = |id: &ServerId| Some((id.clone(), self.servers.get_mut(id)?.unkept.take()?));
+        let batch: Vec<_> = due.iter().filter_map(unkept).collect();
+        if batch.is_empty() {
+            return;
+        }
+        let (deployments, all) = (Arc::clone(&self.parts.deployments), batch.clone());
+        // On a thread that may wait for the disk.
+        let kept = tokio::task::spawn_blocking(move || {
+            let keep = |(id, version): (ServerId, Option<Arc<Version>>)| {
+                let error = deployments.keep(&id, version.as_deref()).err()?;
+                tracing::error!(server = %id, %error, "it can't be kept what serves; it is tried again by itself");
+                Some((id, version))
+            };
+            batch.into_iter().filter_map(keep).collect::<Vec<_>>()
+        });
+        for (id, version) in kept.await.unwrap_or(all) {
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.unkept = Some(version);
+            }
+        }
+    }
+
+    /// Records and puts up how they fare, and when they are to be looked at next.
+    fn tell(&mut self, due: BTreeSet<ServerId>, stamp: Stamp, now: Timestamp) {
+        let mut told = false;
+        for id in due {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            let status = server.tell(&id, &self.parts, stamp);
             told |= self.board.put(&id, status);
             if let Some(before) = server.wake.take() {
                 self.wakes.remove(&(before, id.clone()));
@@ -323,14 +408,10 @@ impl Lifecycle {
             if server.wanted.is_none() && server.wake.is_none() {
                 self.servers.remove(&id);
             }
-            for asking in askings {
-                self.question(&id, asking);
-            }
         }
         if told {
             self.board.tell();
         }
-        self.ask();
     }
 
     /// Asks those that wait, as far as there is room.
@@ -342,10 +423,15 @@ impl Lifecycle {
                 continue;
             }
             let probed = self.parts.prober.probe(&question.endpoint);
-            self.probes.spawn(async move {
+            let instance = match &question.endpoint {
+                Endpoint::Local(instance) => Some(instance.clone()),
+                Endpoint::Remote(_) => None,
+            };
+            let probe = self.probes.spawn(async move {
                 let answer = probed.await;
                 (question, answer)
             });
+            self.running.extend(instance.map(|instance| (instance, probe)));
         }
     }
 }
@@ -357,14 +443,19 @@ enum Asking {
 }
 
 impl Server {
-    /// Takes the steps to what is wanted; returns who is to be asked, and who is not any more.
-    fn lead_on(&mut self, id: &ServerId, parts: &LifecycleParts, now: Timestamp) -> Vec<Asking> {
-        let mut askings = Vec::new();
+    /// Takes the steps to what is wanted; returns who is to be asked or not any more, and what is to be stopped.
+    fn lead_on(
+        &mut self,
+        id: &ServerId,
+        parts: &LifecycleParts,
+        now: Timestamp,
+    ) -> (Vec<Asking>, Vec<InstanceId>) {
+        let (mut askings, mut stops) = (Vec::new(), Vec::new());
         // Each round leads further; there are never more than a few.
         loop {
             let steps = plan(self.wanted.as_ref(), &mut self.observed, now);
             if steps.is_empty() {
-                return askings;
+                break;
             }
             for step in steps {
                 match step {
@@ -381,25 +472,27 @@ impl Server {
                         parts.orchestrator.resize(&instance, replicas);
                     }
                     Step::Stop(Endpoint::Local(instance)) => {
-                        tracing::debug!(server = %id, %instance, "stop");
-                        parts.orchestrator.stop(&instance);
-                        askings.push(Asking::Forget(instance));
+                        askings.push(Asking::Forget(instance.clone()));
+                        stops.push(instance);
                     }
                     Step::Resize(Endpoint::Remote(_), _) | Step::Stop(Endpoint::Remote(_)) => {}
                     Step::Keep(version) => self.unkept = Some(version),
                 }
             }
         }
+        self.look_at_trouble(parts);
+        (askings, stops)
     }
 
-    /// Keeps what serves. What can't be kept now is tried again.
-    fn keep(&mut self, id: &ServerId, parts: &LifecycleParts) {
-        if let Some(version) = self.unkept.take()
-            && let Err(error) = parts.deployments.keep(id, version.as_deref())
-        {
-            tracing::error!(server = %id, %error, "it can't be kept what serves; it is tried again by itself");
-            self.unkept = Some(version);
-        }
+    /// What the processes of what serves say; whether that is new.
+    fn look_at_trouble(&mut self, parts: &LifecycleParts) -> bool {
+        let Some(live) = &self.observed.live else { return false };
+        let endpoint = live.instance.endpoint();
+        let Endpoint::Local(instance) = &endpoint else { return false };
+        let trouble = parts.orchestrator.trouble(instance);
+        let is_new = live.trouble != trouble;
+        self.observed.troubled(&endpoint, trouble);
+        is_new
     }
 
     /// The restarts that have come to an end, and to which.
@@ -412,7 +505,7 @@ impl Server {
                 ended.push((restart, Ok(())));
             } else if wanted.as_ref().is_none_or(|wanted| wanted.replicas == 0) {
                 ended.push((restart, Err(GONE.into())));
-            } else if let Some(failed) = &observed.failed {
+            } else if let Some(failed) = observed.failed.as_ref().filter(|failed| failed.restarts >= number) {
                 ended.push((restart, Err(Arc::clone(&failed.reason))));
             } else {
                 restarts.push((number, restart));
@@ -422,15 +515,10 @@ impl Server {
     }
 
     /// Records how it fares, if that is new, and returns it; none if it is not wanted.
-    fn tell(
-        &mut self,
-        id: &ServerId,
-        parts: &LifecycleParts,
-        stamp: Stamp,
-        now: Timestamp,
-    ) -> Option<ServerStatus> {
+    fn tell(&mut self, id: &ServerId, parts: &LifecycleParts, stamp: Stamp) -> Option<ServerStatus> {
         let current = self.wanted.as_ref().map(|wanted| state(wanted, &self.observed));
         let before = self.recorded.as_ref();
+        let now = (stamp.clock)();
         let since = before
             .filter(|(before, _)| current.as_ref().is_some_and(|current| current.phase == before.phase))
             .map_or(now, |(_, since)| *since);

@@ -68,6 +68,16 @@ impl ObjectChange {
         }
     }
 
+    /// Whether a server is to have fewer processes or none, and nothing else is different.
+    pub fn lowers_replicas(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(Object::Server(before)), Some(Object::Server(after))) => {
+                self.is_of_replicas() && after.replicas < before.replicas
+            }
+            (_, _) => false,
+        }
+    }
+
     /// The fields that are different, in the order of their paths; none for a resource that comes or goes.
     pub fn fields(&self) -> Vec<FieldChange> {
         let mut fields = Vec::new();

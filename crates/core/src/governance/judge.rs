@@ -91,6 +91,10 @@ fn each(
     let policies = in_force(&own);
     let mut namespaces = Namespaces::of(after);
     for change in changes {
+        if change.lowers_replicas() {
+            // Stopping what does not comply is never in the way.
+            continue;
+        }
         let object = match (change.operation(), &change.after) {
             (Operation::Create | Operation::Update, Some(object)) => object,
             (Operation::Create | Operation::Update | Operation::Delete | Operation::Adopt, _) => continue,

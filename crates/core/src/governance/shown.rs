@@ -18,11 +18,12 @@ static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(^|[^A-Za-z0-9])(gh[pousr]_[A-Za-z0-9]|github_pat_|glpat-|sk-[A-Za-z0-9_-]{10}|[sr]k_live_|A[KS]IA[A-Z0-9]{12}|xox[abeprs]-|AIza[A-Za-z0-9_-]{20}|npm_[A-Za-z0-9]{20}|hf_[A-Za-z0-9]{20}|eyJ[A-Za-z0-9_-]+[.]eyJ)",
         r"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/@ ]*:[^/@ ]+@",
         r"(?i)(^|[^A-Za-z0-9_])([A-Z0-9]+[-_])*(KEY|TOKEN|SECRET|PASSWORD|PASSWD|APIKEY|SIG|SIGNATURE|CREDENTIALS?)=",
+        r"(?i)(^|[^A-Za-z0-9])(authorization|bearer|basic)([ :=]|$)",
     ];
     shapes.iter().filter_map(|shape| Regex::new(shape).ok()).collect()
 });
 static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)^--?([a-z0-9]+[-_])*(token|api[-_]?key|key|secret|password|passwd)$").ok()
+    Regex::new(r"(?i)^-H$|^--?([a-z0-9]+[-_])*(token|api[-_]?key|key|secret|password|passwd|passphrase|pat|auth|bearer|credentials?|headers?)$").ok()
 });
 
 /// Whether a path leads to a part of a resource: `spec.image`, `spec.command[0]`, `metadata.labels.team`.

@@ -165,6 +165,8 @@ pub struct Instance {
 pub struct Failed {
     /// What was tried.
     pub version: Arc<Version>,
+    /// As [`Wanted::restarts`] when it was tried.
+    pub restarts: u64,
     /// How often in a row.
     pub times: u32,
     /// Why the last one did.
@@ -218,7 +220,9 @@ impl Observed {
     /// When something is to be done though nothing else happens.
     pub fn wake(&self) -> Option<Timestamp> {
         let drained = self.draining.iter().map(|draining| draining.until);
-        let again = self.failed.iter().map(|failed| failed.retry);
+        // While it is tried again, the time for that has come and gone.
+        let waits = self.failed.iter().filter(|_| self.candidate.is_none());
+        let again = waits.map(|failed| failed.retry);
         let asked = self.live.iter().filter_map(|live| match &live.check {
             Check::Failed { retry, .. } => Some(*retry),
             Check::Unasked | Check::Asked { .. } | Check::Answered(_) => None,

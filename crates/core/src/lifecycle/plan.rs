@@ -49,8 +49,10 @@ fn end(observed: &mut Observed, steps: &mut Vec<Step>) {
 
 fn lead(wanted: &Wanted, observed: &mut Observed, now: Timestamp, steps: &mut Vec<Step>) {
     drain(observed, now, steps);
-    if observed.failed.as_ref().is_some_and(|failed| !failed.version.is_like(&wanted.version)) {
-        // What failed is not wanted any more.
+    let is_wanted =
+        |failed: &Failed| failed.version.is_like(&wanted.version) && failed.restarts == wanted.restarts;
+    if observed.failed.as_ref().is_some_and(|failed| !is_wanted(failed)) {
+        // What failed is not wanted any more, or somebody wants it tried at once.
         observed.failed = None;
     }
     let is_it = |instance: &Instance, restarts: u64| {
@@ -102,7 +104,8 @@ fn lead(wanted: &Wanted, observed: &mut Observed, now: Timestamp, steps: &mut Ve
                 let version = Arc::clone(&wanted.version);
                 let times = observed.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
                 let retry = after(now, backoff(times));
-                observed.failed = Some(Failed { version, times, reason, retry });
+                let restarts = wanted.restarts;
+                observed.failed = Some(Failed { version, restarts, times, reason, retry });
             }
         },
     }

@@ -144,6 +144,8 @@ fn a_version_that_does_not_answer_leaves_what_serves_and_is_tried_again() {
         world.pass(Some(&second), wait);
         // While it is tried again, it is still one that failed.
         assert_eq!((world.phase(&second), world.running.len()), ((Phase::Failed, Some(1)), 2));
+        // Until it has answered, there is nothing to wake up for.
+        assert_eq!(world.observed.wake(), None);
     }
     // The same as before is wanted again: nothing has to be asked.
     let third = wanted(stdio("1"), 3, 1, Some(&second));
@@ -166,6 +168,20 @@ fn a_restart_has_a_second_one_of_the_same_version_answer_first() {
     world.answer(Some(&wants), Ok("one"));
     assert_ne!(world.observed.route().live, before);
     assert_eq!(world.observed.live.as_ref().map(|live| live.restarts), Some(1));
+}
+
+#[test]
+fn a_restart_tries_what_failed_at_once() {
+    let mut world = World::default();
+    let mut wants = wanted(stdio("1"), 1, 1, None);
+    world.work(Some(&wants));
+    world.answer(Some(&wants), Err("a file is missing"));
+    assert_eq!((world.phase(&wants), world.probes.len()), ((Phase::Failed, None), 0));
+    wants.restarts = 1;
+    world.work(Some(&wants));
+    assert_eq!((world.phase(&wants), world.probes.len()), ((Phase::Probing, None), 1));
+    world.answer(Some(&wants), Ok("one"));
+    assert_eq!(world.phase(&wants), (Phase::Running, Some(1)));
 }
 
 #[test]

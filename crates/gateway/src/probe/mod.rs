@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(150);
 /// Tools, and pages of them, that are read.
 const MOST_TOOLS: usize = 10_000;
 const MOST_PAGES: usize = 200;
+/// Bytes of a cursor.
+const LONGEST_CURSOR: usize = 4096;
 /// Bytes of a server's name, of its version, and of a tool's name that are kept.
 const LONGEST_NAME: usize = 256;
 
@@ -105,7 +107,7 @@ async fn with_session(conversation: &mut Conversation) -> Result<Surface, ProbeF
     let greeting = conversation.ask("initialize", &params, |result| {
         let revision = result.get("protocolVersion").and_then(Value::as_string);
         let revision = revision.ok_or_else(|| "its result has no `protocolVersion`".to_owned())?;
-        Ok((revision.into_owned(), server_info(result.get("serverInfo")), has_tools(result)))
+        Ok((short(&revision), server_info(result.get("serverInfo")), has_tools(result)))
     });
     let (revision, server, has_tools) = greeting.await?;
     conversation.speak(&revision);
@@ -165,6 +167,9 @@ async fn tools(
         let (page, next) = page.await?;
         names.extend(page);
         let not_mcp = |reason: &str| ProbeFailure::NotMcp { method: METHOD, reason: reason.to_owned() };
+        if next.as_ref().is_some_and(|next| next.len() > LONGEST_CURSOR) {
+            return Err(not_mcp("a cursor is too long"));
+        }
         if names.len() > MOST_TOOLS || cursors.len() >= MOST_PAGES {
             return Err(not_mcp("the list of its tools does not end"));
         }

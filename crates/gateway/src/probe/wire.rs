@@ -1,5 +1,7 @@
 //! One request after the other, and each one's answer, as JSON or as the event of a stream.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -18,6 +20,9 @@ use crate::{
 
 /// Bytes of one answer, and of the stream that it comes in.
 const MOST: usize = 16 << 20;
+
+/// How long the end of a session is waited for.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What is said to one server.
 pub(super) struct Conversation {
@@ -102,7 +107,7 @@ impl Conversation {
         *request.method_mut() = Method::DELETE;
         request.headers_mut().clone_from(&self.headers);
         request.headers_mut().remove(header::CONTENT_TYPE);
-        let _ = self.client.send(request).await;
+        let _ = tokio::time::timeout(GOODBYE, self.client.send(request)).await;
         self.headers.remove(SESSION_HEADER);
     }
 

@@ -65,7 +65,7 @@ pub(super) async fn stand_alone(
     let principal: Arc<str> = principal.unwrap_or_default().into();
     let key = match host.config.server.sessions {
         Sharing::Isolated => PoolKey::Principal(Arc::clone(&principal)),
-        Sharing::Shared => host.pool.for_request(host.replicas()),
+        Sharing::Shared => host.pool.for_request(host.replicas(), host.starts()),
     };
     let process = Pool::get(host, key, None).await?.process;
     if request.method == "tools/call" {

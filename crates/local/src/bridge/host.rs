@@ -17,7 +17,7 @@ use super::{
     health::Health,
     launch::{launch, path_of},
     log::{Log, Source},
-    pool::{Pool, PoolKey},
+    pool::{Pool, PoolKey, Starts},
     process::{Ended, Process},
     refusal::Refusal,
     sessions::Sessions,
@@ -78,6 +78,12 @@ impl Host {
     /// How many processes are to share what sessions and requests there are, where they are shared.
     pub(crate) fn replicas(&self) -> u32 {
         *self.replicas.borrow()
+    }
+
+    /// Whether another process can be started.
+    pub(crate) fn starts(&self) -> Starts {
+        let waits = locked(&self.starts).wait(Instant::now()).is_some();
+        if waits || self.room.available_permits() == 0 { Starts::Later } else { Starts::Now }
     }
 
     /// Since when there are to be fewer processes than before.

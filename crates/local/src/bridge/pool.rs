@@ -42,6 +42,14 @@ pub(crate) struct Pooled {
     pub(crate) greeting: Option<Arc<Greeting>>,
 }
 
+/// Whether another process can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starts {
+    Now,
+    /// There is no room, or the last start failed a moment ago.
+    Later,
+}
+
 type Slot = Arc<OnceCell<Pooled>>;
 
 /// The pool.
@@ -109,27 +117,33 @@ impl Pool {
     }
 
     /// Of so many processes that sessions share, the one that has the fewest.
-    pub(crate) fn for_session(&self, replicas: u32) -> PoolKey {
-        self.least(replicas, PoolKey::SharedSessions, |process| process.board().session_count())
+    pub(crate) fn for_session(&self, replicas: u32, starts: Starts) -> PoolKey {
+        self.least(replicas, starts, PoolKey::SharedSessions, |process| process.board().session_count())
     }
 
     /// Of so many processes that requests share which stand alone, the one that has the fewest to answer.
-    pub(crate) fn for_request(&self, replicas: u32) -> PoolKey {
-        self.least(replicas, PoolKey::SharedStateless, |process| process.board().pending_count())
+    pub(crate) fn for_request(&self, replicas: u32, starts: Starts) -> PoolKey {
+        self.least(replicas, starts, PoolKey::SharedStateless, |process| process.board().pending_count())
     }
 
     fn least(
         &self,
         replicas: u32,
+        starts: Starts,
         key: impl Fn(u32) -> PoolKey,
         load: impl Fn(&Process) -> usize,
     ) -> PoolKey {
+        let now = Instant::now();
         let slots = locked(&self.slots);
         let loads = (0..replicas.max(1)).map(|number| {
-            let slot = slots.get(&key(number)).and_then(|slot| slot.get());
-            (slot.map_or(0, |pooled| load(&pooled.process)), number)
+            let slot = key(number);
+            match slots.get(&slot).and_then(|slot| slot.get()) {
+                Some(pooled) => (false, load(&pooled.process), number),
+                // One that can't be started now is the last resort: others do.
+                None => (starts == Starts::Later || self.wait(&slot, now).is_some(), 0, number),
+            }
         });
-        key(loads.min().map_or(0, |(_, number)| number))
+        key(loads.min().map_or(0, |(_, _, number)| number))
     }
 
     /// Its number, if all use this process.

@@ -209,7 +209,9 @@ impl Sessions {
             }
             Sharing::Shared => {
                 let params = ours(request.params);
-                let pooled = Pool::get(host, host.pool.for_session(host.replicas()), Some(&params)).await?;
+                let pooled =
+                    Pool::get(host, host.pool.for_session(host.replicas(), host.starts()), Some(&params))
+                        .await?;
                 let key = pooled.process.board().open_session(Instant::now())?;
                 let greeting = pooled.greeting.ok_or(Refusal::NoSession)?;
                 (pooled.process, key, greeting, FrameKind::Result)

@@ -57,7 +57,7 @@ pub(super) fn asked(how: &HowArgs) -> ChangeRequest {
     }
 }
 
-fn read(files: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
     let (read, problems) = sources::read(files);
     if !problems.is_empty() {
         return Err(Failure::problems(problems, "not changed"));
@@ -70,9 +70,13 @@ fn read(files: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
 }
 
 /// What is in files, as it is sent.
-pub(super) fn documents(files: &[PathBuf]) -> Result<Vec<Document>, Failure> {
-    let document = |file: SourceFile| Document { name: file.name.to_string(), text: file.text };
+fn documents(files: &[PathBuf]) -> Result<Vec<Document>, Failure> {
     Ok(read(files)?.into_iter().map(document).collect())
+}
+
+/// A file, as it is sent.
+pub(super) fn document(file: SourceFile) -> Document {
+    Document { name: file.name.to_string(), text: file.text }
 }
 
 /// What is in files, by name. A document that something is wrong with is not guessed at.

@@ -7,7 +7,11 @@ use narrows_console::{
     Change, ChangeRequest, Document, Named, Resources, RestartRequest, Revision, RollbackRequest,
     ScaleRequest, Server, ServerHistory, Servers,
 };
-use narrows_core::{ids::ServerId, lifecycle::Phase, resource::ResourceKind};
+use narrows_core::{
+    ids::ServerId,
+    lifecycle::Phase,
+    resource::{Documents, ResourceKind},
+};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -46,10 +50,18 @@ pub(crate) async fn status(api: &Api, args: ServerOnlyArgs) -> Result<(), Failur
 
 /// `deploy`: puts what is in the files in place, and waits until its servers serve.
 pub(crate) async fn deploy(api: &Api, args: ServerDeployArgs) -> Result<(), Failure> {
-    let documents = change::documents(&args.files)?;
+    let files = change::read(&args.files)?;
+    let named = Documents::read(&files);
+    let documents = files.into_iter().map(change::document).collect();
     let request = ChangeRequest { documents, ..change::asked(&args.how) };
     let done: Change = api.post("/changes", &request).await?;
-    changed(api, &done, &args.how, &args.wait).await
+    // Also one that is already as the files have it: it need not serve.
+    let objects = named.objects();
+    let keys = objects.iter().map(|(object, _)| object.key());
+    let servers = keys.filter(|key| key.kind == ResourceKind::McpServer);
+    let servers = servers.filter_map(|key| key.full_name().parse().ok());
+    change::print(&done, args.how.output, args.how.run())?;
+    waited(api, servers.collect(), &args.how, &args.wait).await
 }
 
 /// `scale`: another number of processes.
@@ -126,15 +138,24 @@ pub(crate) async fn history(api: &Api, args: ServerHistoryArgs) -> Result<(), Fa
     Ok(())
 }
 
-/// Prints what was changed; then waits until each server that was changed serves, or is known not to.
+/// Prints what was changed, and waits for the servers among it.
 async fn changed(api: &Api, done: &Change, how: &HowArgs, wait: &WaitArgs) -> Result<(), Failure> {
     change::print(done, how.output, how.run())?;
-    if !done.applied || wait.no_wait {
-        return Ok(());
-    }
     let server = |named: &Named| (named.kind == "McpServer").then(|| named.name.parse::<ServerId>().ok())?;
     let there = done.changes.iter().filter(|change| change.after.is_some());
-    let servers: BTreeSet<ServerId> = there.filter_map(|change| server(&change.object)).collect();
+    waited(api, there.filter_map(|change| server(&change.object)).collect(), how, wait).await
+}
+
+/// Waits until each of these servers serves, or is known not to.
+async fn waited(
+    api: &Api,
+    servers: BTreeSet<ServerId>,
+    how: &HowArgs,
+    wait: &WaitArgs,
+) -> Result<(), Failure> {
+    if how.dry_run || wait.no_wait {
+        return Ok(());
+    }
     let mut first = None;
     for id in servers {
         let now = settled(api, &id, wait).await?;
@@ -160,7 +181,9 @@ async fn settled(api: &Api, id: &ServerId, wait: &WaitArgs) -> Result<Server, Fa
                     wait.timeout,
                     state(&now)
                 ))
-                .hint("it is still being tried: `narrows server status` says how it fares"));
+                .hint(format!(
+                    "it is still being tried; `narrows server logs {id}` has what it wrote, if it is run here"
+                )));
             }
             Some(Phase::Pending | Phase::Probing) => tokio::time::sleep(BETWEEN).await,
             None | Some(Phase::Running | Phase::Degraded | Phase::Failed | Phase::Held | Phase::Stopped) => {
@@ -186,12 +209,12 @@ fn failed(server: &Server) -> Option<Failure> {
                     "what it was in revision {serving} goes on serving; `narrows server logs {name}` has what the new \
                      one wrote, `narrows server rollback {name}` takes the change back"
                 )),
-                None => failure.hint(format!("`narrows server logs {name}` has what it wrote")),
+                None => failure.hint(format!("`narrows server logs {name}` has what it wrote, if it is run here")),
             })
         }
         Phase::Degraded => {
             let failure = Failure::new(format!("something is wrong with `{name}`: {reason}"));
-            Some(failure.hint(format!("`narrows server logs {name}` has what it wrote")))
+            Some(failure.hint(format!("`narrows server logs {name}` has what it wrote, if it is run here")))
         }
         Phase::Held => Some(Failure::new(format!("`{name}` is held: {reason}"))),
         Phase::Pending | Phase::Probing | Phase::Running | Phase::Stopped => None,
@@ -275,7 +298,7 @@ fn details(server: &Server) -> String {
     row("state", Some(state(server)));
     row("reason", server.reason.clone());
     row("since", server.since.clone());
-    row("tried again", server.retry.clone());
+    row("next try", server.retry.clone());
     row("replicas", Some(server.replicas.to_string()));
     row("restarts", Some(server.restarts.to_string()));
     row("wanted since revision", server.revision.map(|revision| revision.to_string()));

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{failure::Failure, keys};
 
+/// How long a bridge may take to listen.
+const LISTENING: Duration = Duration::from_secs(30);
 /// How long a bridge may take to tell what it has refused a request for.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -143,7 +145,9 @@ impl Prober for Asks {
         Box::pin(async move {
             match &endpoint {
                 Endpoint::Local(instance) => {
-                    local.started(instance).await.map_err(|reason| in_a_line(&reason))?;
+                    let started = tokio::time::timeout(LISTENING, local.started(instance)).await;
+                    let started = started.unwrap_or_else(|_| Err("its bridge does not listen".to_owned()));
+                    started.map_err(|reason| in_a_line(&reason))?;
                 }
                 Endpoint::Remote(_) => {}
             }
@@ -158,7 +162,7 @@ impl Prober for Asks {
                 }
                 (_, _) => None,
             };
-            Err(known.map_or_else(|| with_sources(&failure), |reason| in_a_line(&reason)))
+            Err(in_a_line(&known.unwrap_or_else(|| with_sources(&failure))))
         })
     }
 }

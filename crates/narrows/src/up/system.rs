@@ -80,6 +80,8 @@ struct Tasks {
     /// Everything else.
     behind: JoinSet<Result<(), Failure>>,
     stop_behind: CancellationToken,
+    /// Servers are up, or had their time: whoever connects is let in.
+    settled: CancellationToken,
 }
 
 impl System {
@@ -167,8 +169,17 @@ impl System {
         let socket = api::Socket::open(data_dir)?;
         // Connections wait until then, and the first calls find the servers that are up in a moment.
         let resources_now = Arc::clone(&control.current().borrow().resources);
-        servers::settled(&servers, resources_now.servers.len(), SETTLING).await;
-        let is_empty = resources_now.is_empty();
+        let (wanted, is_empty) = (resources_now.servers.len(), resources_now.is_empty());
+        let (settling, settled, stop) = (servers.clone(), tasks.settled.clone(), tasks.stop_behind.clone());
+        tasks.behind(async move {
+            tokio::select! {
+                () = servers::settled(&settling, wanted, SETTLING) => {}
+                () = stop.cancelled() => {}
+            }
+            settled.cancel();
+            // A task that ends by itself would end the process.
+            stop.cancelled().await;
+        });
         let admin_address = doors.admin_address;
         let (controller, run) = narrows_control::serve(control, tasks.stop_behind.clone());
         tasks.behind(run);
@@ -227,12 +238,16 @@ impl Tasks {
         people: narrows_console::Plane,
     ) {
         let (served, stop) = (Arc::clone(&gateway), self.stop_front.clone());
+        let settled = self.settled.clone();
         self.front.spawn(async move {
+            either(&settled, &stop).await;
             let ended = narrows_gateway::serve(served, doors.agents, stop).await;
             ended.map_err(|error| Failure::new(format!("the listener failed: {error}")))
         });
         let (served, stop) = (Arc::clone(&gateway), self.stop_behind.clone());
+        let settled = self.settled.clone();
         self.behind.spawn(async move {
+            either(&settled, &stop).await;
             let ended = admin::serve(served, doors.admin, stop).await;
             ended.map_err(|error| Failure::new(format!("the listener of health and metrics failed: {error}")))
         });
@@ -259,6 +274,14 @@ impl Tasks {
             task.await;
             Ok(())
         });
+    }
+}
+
+/// Resolves when one of the two has happened.
+async fn either(one: &CancellationToken, other: &CancellationToken) {
+    tokio::select! {
+        () = one.cancelled() => {}
+        () = other.cancelled() => {}
     }
 }
 
