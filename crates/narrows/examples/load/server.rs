@@ -70,6 +70,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
             }
             return Ok(response);
         }
+        Some("tools/list") => r#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}"#,
         Some("tools/call") => {
             let bytes = params.pointer("/arguments/bytes").and_then(Value::as_u64).unwrap_or(120);
             return Ok(text(id, usize::try_from(bytes).unwrap_or(120)));
