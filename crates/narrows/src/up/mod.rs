@@ -8,6 +8,8 @@ mod follow;
 mod handed_over;
 mod inputs;
 mod live;
+#[cfg(target_os = "linux")]
+mod pages;
 mod plan;
 mod servers;
 mod system;
@@ -71,6 +73,10 @@ pub(crate) async fn run(
             greeted = greet(&data_dir, &system) => greeted?,
             () = signals.next() => return end(system, signals, Ok(())).await,
         }
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = pages::give_back() {
+        tracing::debug!(%error, "pages that only the start needed stay in memory");
     }
     let failed = tokio::select! {
         failure = system.failed() => Err(failure),
