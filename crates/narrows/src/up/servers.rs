@@ -12,7 +12,7 @@ use narrows_control::lifecycle::{
 };
 use narrows_core::{
     ids::ServerId,
-    lifecycle::{Endpoint, InstanceId, Phase, Route},
+    lifecycle::{Endpoint, InstanceId, Phase, Route, ServerState},
     ports::{AuditLog, Deployments, ServerHealth},
     problem::with_sources,
     resource::StdioServer,
@@ -87,6 +87,16 @@ pub(super) fn begin(
     Ok((servers, run))
 }
 
+/// Whether it serves or it is known why not. What served before the process ended serves again once it has answered: its
+/// processes are new, and those that are let in before would find nobody there.
+fn is_settled(state: &ServerState) -> bool {
+    match state.phase {
+        Phase::Pending | Phase::Probing => state.surface.is_some(),
+        Phase::Failed => state.serving.is_none() || state.surface.is_some(),
+        Phase::Running | Phase::Degraded | Phase::Held | Phase::Stopped => true,
+    }
+}
+
 /// Resolves when each server serves or it is known why not, or after `within`.
 pub(super) async fn settled(servers: &Servers, wanted: usize, within: Duration) {
     let mut changes = servers.changes();
@@ -94,10 +104,7 @@ pub(super) async fn settled(servers: &Servers, wanted: usize, within: Duration) 
         loop {
             changes.mark_unchanged();
             let statuses = servers.statuses(|_| true);
-            let settled = statuses.values().filter(|status| match status.state.phase {
-                Phase::Pending | Phase::Probing => status.state.serving.is_some(),
-                Phase::Running | Phase::Degraded | Phase::Failed | Phase::Held | Phase::Stopped => true,
-            });
+            let settled = statuses.values().filter(|status| is_settled(&status.state));
             if settled.count() >= wanted || changes.changed().await.is_err() {
                 return;
             }
