@@ -42,8 +42,13 @@ fn search_writer(reading: &Reading, matcher: &Matcher<'_>, limit: usize) -> Resu
             return Ok(Next::Stop);
         }
         let first = candidate.number * BLOCK;
+        // What the index has since was read above.
+        let end = indexed.min(first + BLOCK);
+        if first >= end {
+            return Ok(Next::More);
+        }
         let mut cursor = reading.block(candidate, first);
-        found.extend(last_matches(reading, &mut cursor, matcher, first + BLOCK, rest)?.into_iter().rev());
+        found.extend(last_matches(reading, &mut cursor, matcher, end, rest)?.into_iter().rev());
         Ok(Next::More)
     };
     match matcher.request() {
