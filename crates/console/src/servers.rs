@@ -19,7 +19,7 @@ use narrows_core::{
 };
 
 use crate::{
-    Change, RestartRequest, Revision, RollbackRequest, ScaleRequest, Server, ServerHistory, Servers,
+    Change, RestartRequest, Revision, Revisions, RollbackRequest, ScaleRequest, Server, Servers,
     answer::Json,
     body::{Body, Query},
     problem::{Kind, Refused},
@@ -72,11 +72,12 @@ async fn one(
     Ok(Json(current(&plane, &desired, &server)))
 }
 
+/// A server's changes, newest first; each with that server alone.
 async fn history(
     State(controller): State<Controller>,
     Path(named): Path<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<ServerHistory>, Refused> {
+) -> Result<Json<Revisions>, Refused> {
     let query = Query::read(query.as_deref(), &["before", "limit"])?;
     let limit = query.number("limit")?.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
@@ -93,7 +94,7 @@ async fn history(
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().map(|revision| revision.number).filter(|_| more);
-    Ok(Json(ServerHistory { items: found, next }))
+    Ok(Json(Revisions { items: found, next }))
 }
 
 /// The newest revisions before this one that changed a resource, each with that alone.

@@ -404,17 +404,6 @@ pub struct Server {
     pub file: Option<String>,
 }
 
-/// A server's changes, newest first; each with that server alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ServerHistory {
-    /// In this order.
-    pub items: Vec<Revision>,
-    /// `before` for those that follow; absent if there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u64>,
-}
-
 /// How many processes a server is to have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -2,7 +2,7 @@
 //! answered. What is in them is bounded, however large the change was.
 
 use narrows_core::{
-    audit::{ChangeRecord, DecisionRecord, Object, Record, RecordKind, record_time},
+    audit::{ChangeRecord, DecisionRecord, Object, Record, RecordKind},
     change::{Denied, ObjectChange},
     governance::{Effect, Violation},
 };
@@ -46,15 +46,11 @@ fn record(
         "violationsOfObject": of_object.len(),
         "objectsDenied": denied.changes.len(),
     });
+    let (record_id, time) = stamp.now()?;
     encode(&Record {
-        id: &stamp.id()?,
-        time: &record_time((stamp.clock)()),
-        kind: RecordKind::ChangeDenied,
-        intent: None,
         actor: Some(requester.actor()),
         source: requester.source(),
         object: Some(Object { kind: key.kind.as_str(), namespace: key.namespace(), name: key.name() }),
-        request: None,
         decision: Some(DecisionRecord {
             effect: "deny",
             rule: rule.as_deref().unwrap_or_default(),
@@ -70,10 +66,8 @@ fn record(
             file: change.file.as_deref(),
             reason: requester.reason.as_deref(),
         }),
-        before: None,
         after: Some(&found),
-        outcome: None,
-        trace: None,
+        ..Record::new(RecordKind::ChangeDenied, &record_id, &time)
     })
 }
 

@@ -97,6 +97,11 @@ impl Stamp {
         let random = (self.random)().map_err(|_| ControlError::System("random bytes"))?;
         Ok(record_id((self.clock)(), random))
     }
+
+    /// Id and time of a record that is written now.
+    pub(crate) fn now(&self) -> Result<(String, String), ControlError> {
+        Ok((self.id()?, record_time((self.clock)())))
+    }
 }
 
 /// How a change ended.
@@ -135,11 +140,10 @@ impl Recorder<'_> {
         intent: LogIndex,
         ending: Ending,
     ) -> Result<Vec<u8>, ControlError> {
-        let (kind, status, error) = match ending {
-            Ending::Applied => (RecordKind::ChangeApplied, "ok", None),
-            Ending::Aborted(why) => (RecordKind::ChangeAborted, "error", Some(why)),
-        };
-        let outcome = OutcomeRecord { status, error, duration_ms: 0.0, bytes: 0 };
+        let (kind, outcome) = ended(match ending {
+            Ending::Applied => Ok(()),
+            Ending::Aborted(why) => Err(why),
+        });
         self.record(kind, change, Some(intent), (None, None), Some(outcome))
     }
 
@@ -154,16 +158,12 @@ impl Recorder<'_> {
         let (base, revision) =
             (self.accepted.base().to_string(), self.accepted.snapshot().revision().to_string());
         let key = &change.key;
+        let (id, time) = self.stamp.now()?;
         let record = Record {
-            id: &self.stamp.id()?,
-            time: &record_time((self.stamp.clock)()),
-            kind,
             intent,
             actor: Some(self.requester.actor()),
             source: self.requester.source(),
             object: Some(Object { kind: key.kind.as_str(), namespace: key.namespace(), name: key.name() }),
-            request: None,
-            decision: None,
             change: Some(ChangeRecord {
                 id: self.id,
                 operation: change.operation().as_str(),
@@ -176,7 +176,7 @@ impl Recorder<'_> {
             before,
             after,
             outcome,
-            trace: None,
+            ..Record::new(kind, &id, &time)
         };
         encode(&record)
     }
@@ -191,24 +191,26 @@ impl Recorder<'_> {
             after.insert("origin".to_owned(), self.requester.origin().into());
             after.insert("change".to_owned(), self.id.into());
         }
+        let (id, time) = self.stamp.now()?;
         let record = Record {
-            id: &self.stamp.id()?,
-            time: &record_time((self.stamp.clock)()),
-            kind: RecordKind::SnapshotPublished,
-            intent: None,
             actor: Some(self.requester.actor()),
             source: self.requester.source(),
             object: Some(Object { kind: "Snapshot", namespace: "", name: &revision.to_string() }),
-            request: None,
-            decision: None,
-            change: None,
             before: Some(&before),
             after: Some(&after),
-            outcome: None,
-            trace: None,
+            ..Record::new(RecordKind::SnapshotPublished, &id, &time)
         };
         encode(&record)
     }
+}
+
+/// What came of something that was announced: the kind of the record that says so, and what it says.
+pub(crate) fn ended(how: Result<(), &str>) -> (RecordKind, OutcomeRecord<'_>) {
+    let (kind, status) = match how {
+        Ok(()) => (RecordKind::ChangeApplied, "ok"),
+        Err(_) => (RecordKind::ChangeAborted, "error"),
+    };
+    (kind, OutcomeRecord { status, error: how.err(), duration_ms: 0.0, bytes: 0 })
 }
 
 pub(crate) fn encode(record: &Record<'_>) -> Result<Vec<u8>, ControlError> {

@@ -80,11 +80,8 @@ impl Failures {
             "otherAddresses": counts.other_addresses,
             "intervalSeconds": INTERVAL.as_secs(),
         });
+        let (id, time) = (ids.next(clock), record_time(clock()));
         let record = Record {
-            id: &ids.next(clock),
-            time: &record_time(clock()),
-            kind: RecordKind::AuthenticationFailed,
-            intent: None,
             actor: Some(Actor {
                 kind: "anonymous",
                 issuer: "",
@@ -92,15 +89,8 @@ impl Failures {
                 on_behalf_of: None,
                 groups: &[],
             }),
-            source: None,
-            object: None,
-            request: None,
-            decision: None,
-            change: None,
-            before: None,
             after: Some(&after),
-            outcome: None,
-            trace: None,
+            ..Record::new(RecordKind::AuthenticationFailed, &id, &time)
         };
         let written = record
             .encode()

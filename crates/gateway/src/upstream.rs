@@ -266,7 +266,8 @@ fn listens(request: &Request<Bytes>) -> bool {
     *request.method() == Method::GET || method.is_some_and(|method| method == "subscriptions/listen")
 }
 
-fn content(media_type: Option<&str>) -> Content {
+/// What a body of this media type is.
+pub(crate) fn content(media_type: Option<&str>) -> Content {
     let name = media_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     if name.eq_ignore_ascii_case("application/json") {
         Content::Json

@@ -397,12 +397,13 @@ impl Lifecycle {
         for id in due {
             let Some(server) = self.servers.get_mut(&id) else { continue };
             let status = server.tell(&id, &self.parts, stamp);
+            let wake = server.next_wake(status.as_ref().map(|status| &status.state), now);
             told |= self.board.put(&id, status);
             if let Some(before) = server.wake.take() {
                 self.wakes.remove(&(before, id.clone()));
             }
-            server.wake = server.next_wake(now);
-            if let Some(wake) = server.wake {
+            server.wake = wake;
+            if let Some(wake) = wake {
                 self.wakes.insert((wake, id.clone()));
             }
             if server.wanted.is_none() && server.wake.is_none() {
@@ -525,14 +526,13 @@ impl Server {
         if !self.is_recorded(current.as_ref()) {
             let before = before.map(|(before, _)| before);
             let line = record::state_changed(id, before, current.as_ref(), stamp);
-            match line.map(|line| parts.log.append_later(Pairing::Event, line)) {
-                Ok(Ok(())) => {
+            match append_later(parts, Pairing::Event, line) {
+                Ok(()) => {
                     say(id, current.as_ref());
                     self.recorded = current.clone().map(|current| (current, since));
                 }
                 // It is tried again, with how things are then.
-                Ok(Err(error)) => tracing::error!(server = %id, %error, "a server's state is not recorded"),
-                Err(error) => tracing::error!(server = %id, %error, "a server's state is not recorded"),
+                Err(error) => tracing::error!(server = %id, error, "a server's state is not recorded"),
             }
         }
         let restarts = self.wanted.as_ref().map_or(0, |wanted| wanted.restarts);
@@ -547,10 +547,9 @@ impl Server {
         }
     }
 
-    /// When it is to be looked at though nothing happens.
-    fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
-        let current = self.wanted.as_ref().map(|wanted| state(wanted, &self.observed));
-        let again = (self.unkept.is_some() || !self.is_recorded(current.as_ref()))
+    /// When it is to be looked at though nothing happens to it, which fares so.
+    fn next_wake(&self, current: Option<&ServerState>, now: Timestamp) -> Option<Timestamp> {
+        let again = (self.unkept.is_some() || !self.is_recorded(current))
             .then(|| now.checked_add(AGAIN).unwrap_or(now));
         again.into_iter().chain(self.observed.wake()).min()
     }
@@ -561,11 +560,19 @@ const GONE: &str = "the server was removed or stopped";
 /// An outcome is not waited for; one that the log did not take is closed by the next start.
 fn end_restart(parts: &LifecycleParts, stamp: Stamp, restart: &Restart, result: Result<(), &str>) {
     let line = restart.restarting.outcome(stamp, restart.intent, result);
-    match line.map(|line| parts.log.append_later(Pairing::Outcome(restart.intent), line)) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the outcome of a restart is not recorded"),
-        Err(error) => tracing::error!(%error, "the outcome of a restart is not recorded"),
+    if let Err(error) = append_later(parts, Pairing::Outcome(restart.intent), line) {
+        tracing::error!(error, "the outcome of a restart is not recorded");
     }
+}
+
+/// Appends a record that is not waited for; why it could not be, for the log.
+fn append_later(
+    parts: &LifecycleParts,
+    pairing: Pairing,
+    line: Result<Vec<u8>, ServerError>,
+) -> Result<(), String> {
+    let line = line.map_err(|error| error.to_string())?;
+    parts.log.append_later(pairing, line).map_err(|error| error.to_string())
 }
 
 /// Whether there is nothing to record between the two. When something is tried again is not.

@@ -1,7 +1,7 @@
 //! The records of servers' lives: that one is to be started anew, what came of it, and how each fares.
 
 use narrows_core::{
-    audit::{Actor, ChangeRecord, Object, OutcomeRecord, Record, RecordKind, record_time},
+    audit::{Actor, ChangeRecord, Object, OutcomeRecord, Record, RecordKind},
     ids::ServerId,
     lifecycle::ServerState,
     ports::LogIndex,
@@ -9,7 +9,10 @@ use narrows_core::{
 use serde_json::{Map, Value};
 
 use super::ServerError;
-use crate::{Requester, record::Stamp};
+use crate::{
+    Requester,
+    record::{Stamp, encode, ended},
+};
 
 /// That a server is to be started anew.
 #[derive(Debug)]
@@ -32,13 +35,9 @@ impl Restarting {
         &self,
         stamp: Stamp,
         intent: LogIndex,
-        ended: Result<(), &str>,
+        how: Result<(), &str>,
     ) -> Result<Vec<u8>, ServerError> {
-        let (kind, status) = match ended {
-            Ok(()) => (RecordKind::ChangeApplied, "ok"),
-            Err(_) => (RecordKind::ChangeAborted, "error"),
-        };
-        let outcome = OutcomeRecord { status, error: ended.err(), duration_ms: 0.0, bytes: 0 };
+        let (kind, outcome) = ended(how);
         self.record(stamp, kind, Some(intent), None, Some(outcome))
     }
 
@@ -50,6 +49,7 @@ impl Restarting {
         manifest: Option<&Value>,
         outcome: Option<OutcomeRecord<'_>>,
     ) -> Result<Vec<u8>, ServerError> {
+        let (id, time) = now(stamp)?;
         let record = Record {
             intent,
             actor: Some(self.requester.actor()),
@@ -67,9 +67,9 @@ impl Restarting {
             before: manifest,
             after: manifest,
             outcome,
-            ..bare(kind)
+            ..Record::new(kind, &id, &time)
         };
-        stamped(record, stamp)
+        encoded(&record)
     }
 }
 
@@ -81,6 +81,7 @@ pub(super) fn state_changed(
     stamp: Stamp,
 ) -> Result<Vec<u8>, ServerError> {
     let (before, after) = (before.map(written), after.map(written));
+    let (id, time) = now(stamp)?;
     let record = Record {
         actor: Some(Actor {
             kind: "system",
@@ -92,9 +93,9 @@ pub(super) fn state_changed(
         object: Some(object(server)),
         before: before.as_ref(),
         after: after.as_ref(),
-        ..bare(RecordKind::ServerStateChanged)
+        ..Record::new(RecordKind::ServerStateChanged, &id, &time)
     };
-    stamped(record, stamp)
+    encoded(&record)
 }
 
 fn written(state: &ServerState) -> Value {
@@ -121,28 +122,10 @@ fn object(server: &ServerId) -> Object<'_> {
     Object { kind: "McpServer", namespace: server.namespace.as_str(), name: server.name.as_str() }
 }
 
-fn bare(kind: RecordKind) -> Record<'static> {
-    Record {
-        id: "",
-        time: "",
-        kind,
-        intent: None,
-        actor: None,
-        source: None,
-        object: None,
-        request: None,
-        decision: None,
-        change: None,
-        before: None,
-        after: None,
-        outcome: None,
-        trace: None,
-    }
+fn now(stamp: Stamp) -> Result<(String, String), ServerError> {
+    stamp.now().map_err(|_| ServerError::System("random bytes"))
 }
 
-fn stamped(record: Record<'_>, stamp: Stamp) -> Result<Vec<u8>, ServerError> {
-    let id = stamp.id().map_err(|_| ServerError::System("random bytes"))?;
-    let time = record_time((stamp.clock)());
-    let record = Record { id: &id, time: &time, ..record };
-    record.encode().map_err(|_| ServerError::System("way to write a record"))
+fn encoded(record: &Record<'_>) -> Result<Vec<u8>, ServerError> {
+    encode(record).map_err(|_| ServerError::System("way to write a record"))
 }

@@ -294,6 +294,28 @@ pub struct Record<'a> {
     pub trace: Option<&'a str>,
 }
 
+impl<'a> Record<'a> {
+    /// One that says nothing yet but what it is.
+    pub fn new(kind: RecordKind, id: &'a str, time: &'a str) -> Self {
+        Self {
+            id,
+            time,
+            kind,
+            intent: None,
+            actor: None,
+            source: None,
+            object: None,
+            request: None,
+            decision: None,
+            change: None,
+            before: None,
+            after: None,
+            outcome: None,
+            trace: None,
+        }
+    }
+}
+
 impl Record<'_> {
     /// The record as the one line of JSON that is stored and hashed, without line feed.
     ///

@@ -89,14 +89,9 @@ impl OpenCall {
         }
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 microseconds, which is 285 years")]
         let duration_ms = elapsed.as_micros() as f64 / 1000.0;
-        let id = self.ids.next(self.clock);
+        let (id, time) = (self.ids.next(self.clock), record_time((self.clock)()));
         let record = Record {
-            id: &id,
-            time: &record_time((self.clock)()),
-            kind: RecordKind::RequestCompleted,
             intent: Some(intent),
-            actor: None,
-            source: None,
             object: Some(Object {
                 kind: "McpServer",
                 namespace: self.server.namespace.as_str(),
@@ -112,12 +107,8 @@ impl OpenCall {
                 revision: None,
                 args_digest: None,
             }),
-            decision: None,
-            change: None,
-            before: None,
-            after: None,
             outcome: Some(OutcomeRecord { status: outcome.as_str(), error, duration_ms, bytes }),
-            trace: None,
+            ..Record::new(RecordKind::RequestCompleted, &id, &time)
         };
         let taken = encode(&record).and_then(|line| self.audit.append_later(Pairing::Outcome(intent), line));
         if let Err(error) = taken {

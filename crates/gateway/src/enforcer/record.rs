@@ -47,11 +47,8 @@ impl Enforcer {
         let digest = facts.arguments.map(|arguments| self.digest(arguments));
         let rule = rule_text(&decision.verdict);
         let revision = decision.revision.to_string();
+        let time = record_time((self.clock)());
         let record = Record {
-            id: request_id,
-            time: &record_time((self.clock)()),
-            kind,
-            intent: None,
             actor: Some(Actor {
                 kind: match principal.kind {
                     PrincipalKind::User => "user",
@@ -87,11 +84,8 @@ impl Enforcer {
                 snapshot_revision: &revision,
                 mode: decision.mode.as_str(),
             }),
-            change: None,
-            before: None,
-            after: None,
-            outcome: None,
             trace: facts.traceparent.and_then(trace_id),
+            ..Record::new(kind, request_id, &time)
         };
         encode(&record)
     }

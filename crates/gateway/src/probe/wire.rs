@@ -15,7 +15,7 @@ use narrows_mcp::{
 use super::{ProbeFailure, short};
 use crate::{
     session::{SESSION_HEADER, VERSION_HEADER},
-    upstream::PRINCIPAL_HEADER,
+    upstream::{self, Content, PRINCIPAL_HEADER},
 };
 
 /// Bytes of one answer, and of the stream that it comes in.
@@ -126,10 +126,10 @@ impl Conversation {
 async fn answer(method: &'static str, id: &Id, response: Response<Body>) -> Result<Document, ProbeFailure> {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_owned();
+    let content = upstream::content(kind);
     let not_mcp = |reason: &str| ProbeFailure::NotMcp { method, reason: reason.to_owned() };
     let body = response.into_body();
-    if status == StatusCode::OK && kind.eq_ignore_ascii_case("text/event-stream") {
+    if status == StatusCode::OK && content == Content::Events {
         return event(method, id, body).await;
     }
     let read = whole(method, body).await;

@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use narrows_console::{
-    Change, ChangeRequest, Document, Named, Resources, RestartRequest, Revision, RollbackRequest,
-    ScaleRequest, Server, ServerHistory, Servers,
+    Change, ChangeRequest, Document, Named, Resources, RestartRequest, Revision, Revisions, RollbackRequest,
+    ScaleRequest, Server, Servers,
 };
 use narrows_core::{
     ids::ServerId,
@@ -130,7 +130,7 @@ pub(crate) async fn restart(api: &Api, args: ServerRestartArgs) -> Result<(), Fa
 pub(crate) async fn history(api: &Api, args: ServerHistoryArgs) -> Result<(), Failure> {
     let before = args.before.as_ref().map(|before| format!("&before={}", before.number)).unwrap_or_default();
     let path = format!("/servers/{}/history?limit={}{before}", args.server, args.limit);
-    let found: ServerHistory = api.get(&path).await?;
+    let found: Revisions = api.get(&path).await?;
     output::print(args.output, &found, |found| changes(&found.items))?;
     if let Some(next) = found.next {
         eprintln!("there are older ones: `--before {next}`");

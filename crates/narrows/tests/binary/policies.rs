@@ -95,22 +95,19 @@ fn the_words_of_policies() {
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
 }
 
+/// What `policy test` says of something of everything, in this form.
+fn report(form: &str) -> String {
+    let files = ["-f", "mixed.yaml", "--namespace-file", "namespaces.yaml"];
+    let ended = place().run(&[["policy", "test"].as_slice(), &files, &["--output", form]].concat());
+    assert_eq!(ended.code, Some(1));
+    ended.stdout
+}
+
 /// The form that SARIF 2.1.0 asks for (sections 3.13 to 3.30), as far as it is used.
 #[test]
 fn the_report_is_sarif() {
-    let place = place();
-    let ended = place.run(&[
-        "policy",
-        "test",
-        "-f",
-        "mixed.yaml",
-        "--namespace-file",
-        "namespaces.yaml",
-        "--output",
-        "sarif",
-    ]);
-    assert_eq!(ended.code, Some(1));
-    let log: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let report = report("sarif");
+    let log: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(log["version"], "2.1.0");
     let [run] = log["runs"].as_array().unwrap().as_slice() else { panic!("{log}") };
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
@@ -143,19 +140,8 @@ fn the_report_is_sarif() {
 /// Balanced elements, quoted attributes and escaped texts: what a reader of XML needs.
 #[test]
 fn the_report_is_junit() {
-    let place = place();
-    let ended = place.run(&[
-        "policy",
-        "test",
-        "-f",
-        "mixed.yaml",
-        "--namespace-file",
-        "namespaces.yaml",
-        "--output",
-        "junit",
-    ]);
-    assert_eq!(ended.code, Some(1));
-    let text = ended.stdout.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n").unwrap();
+    let report = report("junit");
+    let text = report.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n").unwrap();
     let tag = Regex::new(r#"<(/?)([a-z-]+)((?: [a-z]+="[^"<&]*(?:&[a-z#0-9]+;[^"<&]*)*")*)(/?)>"#).unwrap();
     let entity = Regex::new("&([a-z]+|#[0-9]+);").unwrap();
     let mut open = Vec::new();

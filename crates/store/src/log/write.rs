@@ -262,22 +262,8 @@ fn recovery(outage: &Outage, now: jiff::Timestamp) -> io::Result<Vec<u8>> {
 
 /// A record of the log about itself.
 pub(crate) fn note(kind: RecordKind, now: jiff::Timestamp, after: &serde_json::Value) -> io::Result<Vec<u8>> {
-    let record = Record {
-        id: &record_id(now, random()?),
-        time: &record_time(now),
-        kind,
-        intent: None,
-        actor: Some(SYSTEM),
-        source: None,
-        object: None,
-        request: None,
-        decision: None,
-        change: None,
-        before: None,
-        after: Some(after),
-        outcome: None,
-        trace: None,
-    };
+    let (id, time) = (record_id(now, random()?), record_time(now));
+    let record = Record { actor: Some(SYSTEM), after: Some(after), ..Record::new(kind, &id, &time) };
     Ok(record.encode()?)
 }
 
