@@ -128,6 +128,14 @@ fn run_and_kill(directory: &Path, round: u64, after: Duration) {
     child.wait().unwrap();
 }
 
+/// What the child wrote down. A line in whose middle it was killed says nothing, and the next begins in its place.
+fn whole_lines(path: &Path) -> String {
+    let mut text = std::fs::read_to_string(path).unwrap();
+    text.truncate(text.rfind('\n').map_or(0, |last| last + 1));
+    OpenOptions::new().write(true).open(path).unwrap().set_len(text.len() as u64).unwrap();
+    text
+}
+
 /// What has been seen in all rounds.
 #[derive(Debug, Default)]
 struct Known {
@@ -162,7 +170,7 @@ impl Known {
         }
 
         // Everything acknowledged, in this and in all earlier rounds, is where it was said to be.
-        let acknowledged = std::fs::read_to_string(directory.join("acknowledged")).unwrap();
+        let acknowledged = whole_lines(&directory.join("acknowledged"));
         self.intents = 0;
         for line in acknowledged.lines() {
             let parts: Vec<&str> = line.split(' ').collect();
